@@ -1,5 +1,6 @@
 """Bytes ↔ events, by type and version. The only place that knows how a payload is written."""
 
+import re
 from datetime import UTC, datetime
 from functools import cache
 from typing import TypeVar, get_args
@@ -80,8 +81,19 @@ def _explain(payload: bytes, kinds: tuple[type[events.Event], ...], failure: Exc
     versions = get_args(kind.__annotations__["version"])
     if header.version not in versions:
         return Undecodable("unknown_version", "$.version", f"{header.version!r} is none of {list(versions)}")
-    message, _, where = str(failure).rpartition(" - at `")
-    return Undecodable("invalid_field", where.rstrip("`") or "$", message or str(failure))
+    return _invalid(str(failure))
+
+
+_MISSING = re.compile(r"missing required field `(\w+)`")
+
+
+def _invalid(message: str) -> Undecodable:
+    """msgspec says "Expected `str`, got `int` - at `$.text`"; a missing field is named in the sentence instead."""
+    what, _, path = message.partition(" - at `")
+    where = path.rstrip("`") or "$"
+    if missing := _MISSING.search(what):
+        where += f".{missing[1]}"
+    return Undecodable("invalid_field", where, what)
 
 
 def name_of(kind: type[events.Event]) -> str:

@@ -6,7 +6,7 @@ All times are UTC with millisecond precision: the same event must give the same 
 """
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -30,6 +30,14 @@ Reason = Literal[
     "time_out_of_range",  # event_time too far in the past or the future to be stored
     "scoring_failed",  # the model fails on this text alone while its canary passes
 ]
+
+
+def _always(value: str | int) -> Any:
+    """A default that is written all the same: a reader needs `type` and `version` in every payload.
+
+    msgspec's omit_defaults leaves out what equals a plain default, not what a factory made.
+    """
+    return msgspec.field(default_factory=lambda: value)
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
@@ -96,8 +104,8 @@ class SentimentScored(Event, frozen=True, kw_only=True, gc=False, omit_defaults=
     `angry` is the bundle's decision at its threshold.
     """
 
-    type: Literal["sentiment_scored"] = "sentiment_scored"
-    version: Literal[1] = 1
+    type: Literal["sentiment_scored"] = _always("sentiment_scored")
+    version: Literal[1] = _always(1)
     event_id: Id
     event_time: Instant
     scored_at: Instant
@@ -148,8 +156,8 @@ class AlertRaised(Event, frozen=True, kw_only=True, gc=False, omit_defaults=True
     customer's last turns, oldest first; `reason` says in one sentence why this alert exists, with its numbers.
     """
 
-    type: Literal["alert_raised"] = "alert_raised"
-    version: Literal[1] = 1
+    type: Literal["alert_raised"] = _always("alert_raised")
+    version: Literal[1] = _always(1)
     alert_id: Id
     incident: Id
     rule: str
@@ -181,8 +189,8 @@ class DeadLetter(Event, frozen=True, kw_only=True, gc=False, omit_defaults=True)
     `payload` is the original value, untouched (base64 in JSON); None where the value was null. `where` is a JSON path.
     """
 
-    type: Literal["dead_letter"] = "dead_letter"
-    version: Literal[1] = 1
+    type: Literal["dead_letter"] = _always("dead_letter")
+    version: Literal[1] = _always(1)
     dead_letter_id: Id
     reason: Reason
     where: str
@@ -201,8 +209,8 @@ class LabelGiven(Event, frozen=True, kw_only=True, gc=False, omit_defaults=True)
     A label without sentiment or without anger leaves that question open. `given_by` is a login, never a customer.
     """
 
-    type: Literal["label_given"] = "label_given"
-    version: Literal[1] = 1
+    type: Literal["label_given"] = _always("label_given")
+    version: Literal[1] = _always(1)
     label_id: Id
     event_id: Id
     event_time: Instant
@@ -220,8 +228,8 @@ class ModelPromoted(Event, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
     `path` is a bundle folder every worker can read.
     """
 
-    type: Literal["model_promoted"] = "model_promoted"
-    version: Literal[1] = 1
+    type: Literal["model_promoted"] = _always("model_promoted")
+    version: Literal[1] = _always(1)
     model: Id
     path: str
     promoted_at: Instant

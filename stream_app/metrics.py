@@ -48,7 +48,7 @@ DELAY_SECONDS = Histogram(
 )  # fmt: skip
 LAST_PROGRESS = Gauge(
     "moodstream_last_progress_timestamp_seconds",
-    "When the stage last polled or committed. Older than a minute: it hangs; /health fails and the worker is restarted.",
+    "When the stage last polled or committed. Older than a minute: it hangs; /health fails, restart it.",
     ["stage"],
 )
 
@@ -62,7 +62,7 @@ MODEL = Gauge("moodstream_model_info", "The model that serves now (value 1).", [
 ALERTS = Counter("moodstream_alerts_total", "Alerts raised, by rule and severity.", ["rule", "severity"])
 ALERT_MEMORY_LOST = Counter(
     "moodstream_alert_memory_lost_total",
-    "The alert memory in Redis was missing where it should have been. Alerts go on; lasting anger starts counting anew.",
+    "The alert memory in Redis was missing where it should have been. Alerts go on; lasting anger counts anew.",
 )
 
 # --- recording -------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from stream_app.flow.delivery import Delivery, Offsets, Settled, TopicPartition
+from stream_app.flow.delivery import Delivery, Settled, TopicPartition
 
 
 class Stage(Protocol):
@@ -13,8 +13,15 @@ class Stage(Protocol):
     be delivered again, with other boundaries, after any failure.
     """
 
-    name: str
-    inputs: tuple[str, ...]
+    @property
+    def name(self) -> str:
+        """Names the consumer group, the metrics and the dead letters."""
+        ...
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The topics it reads."""
+        ...
 
     def settle(self, batch: Sequence[Delivery]) -> Settled:
         """Turn every delivery of the batch into an output or a dead letter.
@@ -46,6 +53,3 @@ class KafkaOffsets:
 
     def close(self) -> None:
         return None
-
-
-__all__ = ["KafkaOffsets", "Offsets", "Stage"]

@@ -1,4 +1,4 @@
-"""What every model looks like from outside. The stage, the trainer, shadow scoring and the benchmarks know only this."""
+"""What every model looks like from outside. Stage, trainer, shadow scoring and benchmarks know only this."""
 
 from __future__ import annotations
 

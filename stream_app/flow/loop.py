@@ -1,0 +1,181 @@
+"""The loop that moves every batch: poll, settle, commit. Three promises:
+
+1. Nothing is committed before it is settled.
+2. A replay changes nothing: whatever fails, the batch comes again from its first offset.
+3. One bad event costs itself; a broken model or neighbour costs time, never events.
+
+One loop is one thread with one port and one stage. What goes wrong has one of four ends:
+
+    NeighbourDown, ScorerBroken   hold the batch, call the stage again with back-off, stay in the group meanwhile
+    Aborted                       nothing happened: rewind, take the batch again
+    SessionLost                   drop the clients, open new ones with back-off: reading goes on from what was committed
+    anything else                 the loop ends with it, and the process with the loop
+"""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+
+from stream_app import metrics
+from stream_app.errors import NeighbourDown, ScorerBroken, SessionLost
+from stream_app.flow.delivery import Delivery, Settled, first_offsets, next_offsets
+from stream_app.flow.kafka.port import Aborted, Port
+from stream_app.flow.stage import Stage
+from stream_app.flow.watchdog import Watchdog
+
+# A batch aims at this settle time: a killed worker repeats at most this much work, and a burst of long texts does not
+# keep an angry customer waiting behind it.
+SETTLE_TARGET_S = 0.5
+SMALLEST_BATCH = 16
+
+
+class Loop:
+    """See the module. `batch_wait_s` is the longest a lone event waits for company."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        port: Port,
+        *,
+        batch_events: int,
+        batch_wait_s: float,
+        watchdog: Watchdog,
+        watchdog_s: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.stage = stage
+        self._port = port
+        self._batch_events = batch_events
+        self._batch_wait_s = batch_wait_s
+        self._watchdog = watchdog
+        self._watchdog_s = watchdog_s
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._size = batch_events
+        self._log = logging.getLogger(f"moodstream.{stage.name}")
+        self._last_progress = clock()
+        self.settled = 0
+
+    def stop(self) -> None:
+        """End after the batch at hand. Safe from any thread and from signal handlers."""
+        self._stopping.set()
+
+    def idle_s(self) -> float:
+        """Seconds since the loop last polled, held or committed: large when it hangs."""
+        return self._clock() - self._last_progress
+
+    def run(self) -> None:
+        """Until `stop`. Raises what no retry can mend; nothing of the open batch is committed then."""
+        waits = _back_off()
+        try:
+            while not self._stopping.is_set():
+                before = self.settled
+                try:
+                    self._session()
+                except (SessionLost, NeighbourDown) as lost:
+                    metrics.BATCH_HELD.labels(self.stage.name, type(lost).__name__).inc()
+                    if self.settled > before:
+                        waits = _back_off()
+                    pause = next(waits)
+                    self._log.warning("session over, next in %.1f s: %s", pause, lost)
+                    self._stopping.wait(pause)
+        finally:
+            self.stage.close()
+
+    def _session(self) -> None:
+        """From open clients to closed ones."""
+        metrics.SESSIONS.labels(self.stage.name).inc()
+        try:
+            with self._watchdog.armed(self._watchdog_s):
+                self._port.open(self.stage.resume_from)
+            while not self._stopping.is_set():
+                with self._watchdog.armed(self._watchdog_s):
+                    batch = self._port.poll(self._size, self._batch_wait_s)
+                self._progress()
+                if batch:
+                    self._settle_then_commit(batch)
+        finally:
+            with self._watchdog.armed(self._watchdog_s):
+                self._port.close()
+
+    def _settle_then_commit(self, batch: Sequence[Delivery]) -> None:
+        """One batch, first to last."""
+        # 1. Settle. No transaction is open: a kill in here strands nothing.
+        started = time.perf_counter()
+        settled = self._settle(batch)
+        took = time.perf_counter() - started
+        if settled is None:
+            return  # stopping: the batch stays uncommitted and comes again
+        # 2. Were partitions taken away meanwhile? Then they are someone else's, and nothing was published yet.
+        offsets = next_offsets(batch)
+        if not self._port.holds(offsets):
+            self._log.info("partitions were taken away during a batch; taking the rest of it again")
+            self._port.rewind(first_offsets(batch))
+            return
+        # 3. Commit outputs and offsets together.
+        try:
+            with self._watchdog.armed(self._watchdog_s):
+                self._port.commit(settled.records, offsets)
+        except Aborted as aborted:
+            metrics.BATCH_HELD.labels(self.stage.name, "Aborted").inc()
+            self._log.warning("transaction aborted, taking the batch again: %s", aborted)
+            self._port.rewind(first_offsets(batch))
+            return
+        # 4. Only now does it count.
+        self._count(batch, settled, took, time.perf_counter() - started - took)
+
+    def _settle(self, batch: Sequence[Delivery]) -> Settled | None:
+        """The settled batch, however long its neighbours are down; None when the loop is stopping."""
+        waits = _back_off()
+        while True:
+            try:
+                return self.stage.settle(batch)
+            except (NeighbourDown, ScorerBroken) as held:
+                metrics.BATCH_HELD.labels(self.stage.name, type(held).__name__).inc()
+                pause = next(waits)
+                self._log.warning("holding %d events, again in %.1f s: %s", len(batch), pause, held)
+            if self._stopping.wait(pause):
+                return None
+            self._port.keep_alive()
+            self._progress()
+
+    def _count(self, batch: Sequence[Delivery], settled: Settled, settle_s: float, commit_s: float) -> None:
+        name = self.stage.name
+        self.settled += len(batch)
+        self._size = _next_size(self._size, self._batch_events, len(batch), settle_s)
+        metrics.EVENTS.labels(name).inc(len(batch))
+        metrics.BATCH_EVENTS.labels(name).observe(len(batch))
+        metrics.SETTLE_SECONDS.labels(name).observe(settle_s)
+        metrics.COMMIT_SECONDS.labels(name).observe(commit_s)
+        metrics.DELAY_SECONDS.labels(name).observe(max(self._clock() - batch[0].timestamp_ms / 1000, 0.0))
+        if settled.records:
+            metrics.RECORDS.labels(name, settled.records[0].topic).inc(len(settled.records))
+        self._progress()
+
+    def _progress(self) -> None:
+        self._last_progress = self._clock()
+        metrics.LAST_PROGRESS.labels(self.stage.name).set(self._last_progress)
+
+
+def _next_size(size: int, most: int, events: int, settle_s: float) -> int:
+    """The next batch's bound: what this pace settles in SETTLE_TARGET_S, moving half-way there each time."""
+    if events < size // 2 and settle_s < SETTLE_TARGET_S:
+        return size  # a small batch says nothing about a full one
+    reachable = events * SETTLE_TARGET_S / max(settle_s, 1e-6)
+    return int(min(most, max(SMALLEST_BATCH, (size + reachable) / 2)))
+
+
+def _back_off(first_s: float = 0.1, most_s: float = 5.0) -> Iterator[float]:
+    """Waits that double up to `most_s`, with jitter so that workers do not return in step."""
+    wait = first_s
+    while True:
+        yield wait * random.uniform(0.5, 1.0)
+        wait = min(wait * 2, most_s)
+
+
+def utc_now() -> datetime:
+    """The wall clock, where a stage is given one."""
+    return datetime.now(UTC)

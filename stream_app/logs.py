@@ -1,0 +1,40 @@
+"""Log lines: JSON for machines, coloured text for people. Set up once, by the command that runs."""
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+
+
+def set_up(level: str, style: Literal["json", "console"]) -> None:
+    """Everything to stderr; stdout belongs to results."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    last: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer(ensure_ascii=False)
+        if style == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    exceptions = [structlog.processors.format_exc_info] if style == "json" else []
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *exceptions, last],
+        )
+    )
+    logging.root.handlers = [handler]
+    logging.root.setLevel(level.upper())
+    for noisy in ("faust", "mode", "aiokafka", "kafka", "aiohttp", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

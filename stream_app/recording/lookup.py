@@ -1,0 +1,70 @@
+"""What commands ask of PostgreSQL: the state of the tables, one event's rows, and the answers a demo shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from psycopg2.extras import Json
+
+from stream_app.recording.postgres import Database
+
+Row = dict[str, Any]
+
+LAST_PARTITION = """
+SELECT max(to_date(right(leaf.relname, 8), 'YYYYMMDD'))
+  FROM pg_inherits JOIN pg_class leaf ON leaf.oid = inhrelid
+ WHERE inhparent = to_regclass('sentiment') AND leaf.relname ~ '_[0-9]{8}$'
+"""
+
+
+def server_version(database_url: str) -> str:
+    """Such as "18.6"."""
+    _, ((version,),) = query(database_url, "SELECT split_part(current_setting('server_version'), ' ', 1)")
+    return str(version)
+
+
+def last_partition_day(database_url: str) -> date | None:
+    """The last day an event can be recorded for without a new partition; None: there is none."""
+    _, ((day,),) = query(database_url, LAST_PARTITION)
+    return day if isinstance(day, date) else None
+
+
+def sentiment_rows(database_url: str, event_id: str) -> list[Row]:
+    """The rows of a scored event: one, or more if it was published under several times."""
+    return _dicts(database_url, "SELECT * FROM sentiment WHERE event_id = %s ORDER BY event_time", (event_id,))
+
+
+def alert_rows(database_url: str, customer: str, event_id: str) -> list[Row]:
+    """Alerts this event set off, or that quote it as an earlier turn."""
+    statement = """
+        SELECT * FROM alert WHERE customer = %s AND (event_id = %s OR turns @> %s::jsonb) ORDER BY raised_at LIMIT 20
+    """
+    return _dicts(database_url, statement, (customer, event_id, Json([{"event_id": event_id}])))
+
+
+def dead_letter_rows(database_url: str, name: str) -> list[Row]:
+    """Dead letters with this id, or whose payload holds it as JSON would: reads all of them, which are few."""
+    quoted = b'"' + name.encode("utf-8", "surrogatepass") + b'"'
+    statement = """
+        SELECT * FROM dead_letter WHERE dead_letter_id = %s OR position(%s::bytea IN payload) > 0
+         ORDER BY failed_at LIMIT 20
+    """
+    return _dicts(database_url, statement, (name, quoted))
+
+
+def query(database_url: str, statement: str, parameters: Sequence[Any] | None = None) -> tuple[list[str], list[Any]]:
+    """Column names and rows. Raises SetupError or NeighbourDown."""
+    database = Database(database_url, "moodstream command")
+    try:
+        with database.transaction() as cursor:
+            cursor.execute(statement, parameters)
+            return [column.name for column in cursor.description], cursor.fetchall()
+    finally:
+        database.close()
+
+
+def _dicts(database_url: str, statement: str, parameters: Sequence[Any]) -> list[Row]:
+    names, rows = query(database_url, statement, parameters)
+    return [dict(zip(names, row, strict=True)) for row in rows]

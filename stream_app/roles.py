@@ -1,0 +1,112 @@
+"""Settings → the loops of a worker's roles, each with its stage and its port: where the product is wired.
+
+    score    raw.reviews, raw.chats → sentiment, dead.letters     (Kafka transaction)
+    alert    sentiment              → alerts, dead.letters        (Kafka transaction, memory in Redis)
+    record   sentiment, alerts, dead.letters, labels → PostgreSQL (PostgreSQL transaction)
+
+`notify` and `models` are Faust agents: see app.py.
+"""
+
+from datetime import timedelta
+
+from schemas.bundle import BundleError
+from schemas.topics import ALL, MODELS, Topic
+from stream_app.alerting.alert import AlertStage
+from stream_app.alerting.memory import RedisMemory
+from stream_app.alerting.rules_file import load_rules
+from stream_app.errors import SetupError
+from stream_app.flow.kafka.admin import Admin
+from stream_app.flow.kafka.clients import stage_consumer, stage_producer
+from stream_app.flow.kafka.port import Port, ReaderPort, TransactionalPort
+from stream_app.flow.loop import Loop, utc_now
+from stream_app.flow.stage import Stage
+from stream_app.flow.watchdog import Watchdog
+from stream_app.notifying.log import LogChannel
+from stream_app.notifying.notify import Channel, Notifier
+from stream_app.notifying.webhook import WebhookChannel
+from stream_app.recording.migrate import revision
+from stream_app.recording.record import RecordStage
+from stream_app.scoring.load import load_scorer
+from stream_app.scoring.score import ScoreStage
+from stream_app.scoring.scorer import CanaryFailed, Scorer
+from stream_app.settings import Settings, need
+
+
+def check_neighbours(settings: Settings) -> None:
+    """Refuse to start where a person has to do something first.
+
+    Raises SetupError: an address is missing, a topic is not there, the database is not migrated. Raises NeighbourDown:
+    a neighbour this worker's roles need does not answer.
+    """
+    need(settings, "kafka")
+    topics = [topic for topic in ALL if {*topic.readers, *_writers(topic)} & set(settings.roles)]
+    if missing := [finding.topic for finding in Admin(settings).check_topics(topics) if "missing" in finding.what]:
+        raise SetupError(f"Kafka at {settings.kafka} has no topic {', '.join(missing)}: run `moodstream init`")
+    if "record" in settings.roles:
+        need(settings, "database")
+        current, head = revision(settings.database.get_secret_value())
+        if current != head:
+            raise SetupError(f"the database is at revision {current}, this build needs {head}: run `moodstream init`")
+    if "alert" in settings.roles:
+        need(settings, "redis")
+
+
+def load_model(settings: Settings) -> Scorer:
+    """The configured model, after it has passed its canary. Raises SetupError with one readable line."""
+    try:
+        scorer = load_scorer(settings.model, threads=settings.scoring_threads, token_budget=settings.token_budget)
+        scorer.check_canary()
+    except (BundleError, CanaryFailed) as wrong:
+        raise SetupError(f"model {settings.model}: {wrong}") from wrong
+    return scorer
+
+
+def score_stage(settings: Settings, scorer: Scorer) -> ScoreStage:
+    return ScoreStage(
+        scorer,
+        settings.pseudonym_key.get_secret_value().encode(),
+        utc_now,
+        max_age=timedelta(days=settings.event_max_age_days),
+        max_ahead=timedelta(seconds=settings.event_max_ahead_s),
+    )
+
+
+def alert_stage(settings: Settings) -> AlertStage:
+    rules = load_rules(settings.alert_rules, settings.alert_language)
+    memory = RedisMemory(settings.redis.get_secret_value(), settings.group, timedelta(days=rules.memory.days))
+    return AlertStage(memory, rules, utc_now)
+
+
+def record_stage(settings: Settings) -> RecordStage:
+    admin = Admin(settings)
+    return RecordStage(settings.database.get_secret_value(), f"{settings.group}-record", admin.topic_ids)
+
+
+def notifier(settings: Settings) -> Notifier:
+    channels: list[Channel] = [LogChannel()]
+    if settings.webhook_url:
+        secret = settings.webhook_secret.get_secret_value()
+        channels.append(WebhookChannel(settings.webhook_url, secret, settings.webhook_timeout_s))
+    return Notifier(channels)
+
+
+def loop(settings: Settings, stage: Stage, slot: int, watchdog: Watchdog) -> Loop:
+    """The loop that drives this stage: `record` keeps its own offsets, everything else writes to Kafka."""
+    consumer = stage_consumer(settings, stage.name, slot)
+    port: Port
+    if stage.name == "record":
+        port = ReaderPort(stage.inputs, consumer)
+    else:
+        port = TransactionalPort(stage.inputs, consumer, stage_producer(settings, stage.name, slot))
+    return Loop(
+        stage,
+        port,
+        batch_events=settings.batch_events,
+        batch_wait_s=settings.batch_wait_ms / 1000,
+        watchdog=watchdog,
+        watchdog_s=settings.watchdog_s,
+    )
+
+
+def _writers(topic: Topic) -> tuple[str, ...]:
+    return () if topic is MODELS else topic.writers

@@ -1,0 +1,139 @@
+"""Everything about scoring that is not the model: repeats, batches, threads, order, the canary."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+from schemas.bundle import Decisions, Manifest
+from stream_app.scoring.batches import cut
+from stream_app.scoring.outputs import Logits, Outputs
+from stream_app.scoring.scorer import CanaryFailed, Scores, ScoringError
+from stream_app.scoring.tokens import Tokens
+from stream_app.text.model_input import TEXT_VERSION, ModelInput
+
+CANARY_TOLERANCE = 1e-3
+_WINDOW = 4096  # inputs tokenised at a time: bounds the memory of a call, however long its list is
+_SMALLEST_BATCH = 256  # tokens below which splitting a window for a second thread costs more than it gains
+_LONGEST_REMEMBERED = 200  # characters: what repeats in service chat is short, and the memory stays below a megabyte
+
+
+class Model(Protocol):
+    """The two phases of a model that differ between architectures; both are called from several threads at once."""
+
+    padded: bool
+    """Whether `forward` pads its batch to the longest text (then padding counts against the token budget)."""
+
+    def prepare_thread(self) -> None:
+        """Called once in every scoring thread before its first `forward`."""
+
+    def encode(self, inputs: Sequence[ModelInput]) -> list[Tokens]:
+        """Token ids of each input, cut to what the model takes."""
+
+    def forward(self, batch: Sequence[Tokens]) -> Logits:
+        """Raw outputs (B, outputs) of a batch that is sorted by length."""
+
+
+class ModelScorer:
+    """A `Scorer` over a `Model`. Two threads over one copy of the weights beat two intra-op threads.
+
+    Measured: 322 against 253 texts/s on two cores.
+
+    `hits` counts inputs answered without the model: repeats inside a call and among the last `remember` distinct texts.
+    """
+
+    def __init__(
+        self, model: Model, manifest: Manifest, outputs: Outputs, *, threads: int, token_budget: int, remember: int
+    ) -> None:
+        self.name: str = manifest.name
+        self.text_version: int = TEXT_VERSION if manifest.text_version is None else manifest.text_version
+        self.decisions: Decisions = manifest.decisions
+        self.manifest = manifest
+        self.model = model
+        self._outputs = outputs
+        self._threads = threads
+        self._token_budget = token_budget
+        self._recent = _Recent(remember)
+        self._pool = ThreadPoolExecutor(threads, f"score-{manifest.name}", initializer=model.prepare_thread)
+
+    @property
+    def hits(self) -> int:
+        return self._recent.hits
+
+    def score(self, inputs: Sequence[ModelInput]) -> list[Scores]:
+        known, wanted = self._recent.split(inputs)
+        fresh = dict(zip(wanted, self._compute(wanted), strict=True))
+        self._recent.add(fresh)
+        known.update(fresh)
+        return [known[item] for item in inputs]
+
+    def check_canary(self) -> None:
+        canary = self.manifest.canary
+        found = self._compute([ModelInput(text.text, text.context) for text in canary])
+        for text, scores in zip(canary, found, strict=True):
+            recorded = Scores(text.negative, text.neutral, text.positive, text.anger)
+            worst = max(abs(new - old) for new, old in zip(scores, recorded, strict=True))
+            if worst > CANARY_TOLERANCE:
+                raise CanaryFailed(f"{self.name} is off by {worst:.4f} on its canary text {text.text[:40]!r}.")
+
+    def close(self) -> None:
+        """End the scoring threads; `score` fails from here on."""
+        self._pool.shutdown()
+
+    def _compute(self, inputs: Sequence[ModelInput]) -> list[Scores]:
+        try:
+            return [
+                scores for at in range(0, len(inputs), _WINDOW) for scores in self._window(inputs[at : at + _WINDOW])
+            ]
+        except ScoringError:
+            raise
+        except Exception as error:  # whatever torch or the tokeniser raise, the stage needs one name for it
+            raise ScoringError(f"{self.name} failed on {len(inputs)} texts: {error}") from error
+
+    def _window(self, inputs: Sequence[ModelInput]) -> list[Scores]:
+        encoded = self.model.encode(inputs)
+        lengths = [len(item.ids) for item in encoded]
+        fair_share = max(
+            _SMALLEST_BATCH, -(-sum(lengths) // self._threads)
+        )  # so that no thread idles on a small window
+        batches = cut(lengths, min(self._token_budget, fair_share), padded=self.model.padded)
+        placed: dict[int, Scores] = {}
+        results = self._pool.map(self.model.forward, ([encoded[i] for i in batch] for batch in batches))
+        for batch, logits in zip(batches, results, strict=True):  # `map` keeps order, whichever thread is done first
+            placed.update(zip(batch, self._outputs.scores(logits), strict=True))
+        return [placed[index] for index in range(len(inputs))]
+
+
+class _Recent:
+    """Scores of the last texts seen, least recently used first out. Thread-safe."""
+
+    def __init__(self, size: int) -> None:
+        self.hits = 0
+        self._size = size
+        self._scores: OrderedDict[ModelInput, Scores] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def split(self, inputs: Sequence[ModelInput]) -> tuple[dict[ModelInput, Scores], list[ModelInput]]:
+        """What is known already, and the distinct inputs that are not."""
+        known: dict[ModelInput, Scores] = {}
+        wanted: dict[ModelInput, None] = {}
+        with self._lock:
+            for item in inputs:
+                if (scores := self._scores.get(item)) is not None:
+                    known[item] = scores
+                    self._scores.move_to_end(item)
+                else:
+                    wanted[item] = None
+            self.hits += len(inputs) - len(wanted)
+        return known, list(wanted)
+
+    def add(self, fresh: dict[ModelInput, Scores]) -> None:
+        with self._lock:
+            for item, scores in fresh.items():
+                if len(item.text) + len(item.context or "") <= _LONGEST_REMEMBERED:
+                    self._scores[item] = scores
+            while len(self._scores) > self._size:
+                self._scores.popitem(last=False)

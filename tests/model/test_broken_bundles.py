@@ -1,0 +1,71 @@
+"""Whatever is wrong with a bundle is said in one sentence: what, where, and what to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from schemas.bundle import BundleError
+from stream_app.scoring.load import load_scorer
+from stream_app.text.model_input import TEXT_VERSION
+from tests.model.tiny import change_manifest
+
+
+def remove(name: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).unlink()
+
+
+def cut_short(name: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:-200])
+
+
+def manifest(**changes: object) -> Callable[[Path], object]:
+    return lambda folder: change_manifest(folder, **changes)
+
+
+def config(**changes: object) -> Callable[[Path], object]:
+    def change(folder: Path) -> None:
+        path = folder / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | changes), "utf-8")
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        pytest.param(remove("config.json"), "holds no config.json", id="no config"),
+        pytest.param(remove("model.safetensors"), "holds no model.safetensors", id="no weights"),
+        pytest.param(remove("tokenizer.json"), "tokenizer.json cannot be loaded", id="no tokenizer"),
+        pytest.param(cut_short("model.safetensors"), "cut short or damaged", id="truncated weights"),
+        pytest.param(cut_short("tokenizer.json"), "tokenizer.json cannot be loaded", id="truncated tokenizer"),
+        pytest.param(cut_short("bundle.json"), "not a valid manifest", id="truncated manifest"),
+        pytest.param(config(intermediate_size=64), "has shape", id="weights of another shape"),
+        pytest.param(config(num_hidden_layers=3), "lacks the tensor", id="a layer missing"),
+        pytest.param(config(vocab_size=10), "do not belong together", id="another tokenizer"),
+        pytest.param(manifest(text_version=TEXT_VERSION + 1), "text version", id="another text version"),
+        pytest.param(manifest(format=99), "format 99", id="a later format"),
+        pytest.param(manifest(labels={}), "maps no outputs", id="no labels"),
+        pytest.param(manifest(labels={"0": "angry"}), "not a valid manifest", id="a mood that is none"),
+        pytest.param(manifest(labels={"0": "negative", "7": "positive"}), "no output '7'", id="an output that is none"),
+        pytest.param(manifest(labels={"0": "negative"}), "leaves output 1 unmapped", id="an output forgotten"),
+        pytest.param(manifest(anger_output=9), "no free output 9", id="no such anger output"),
+        pytest.param(manifest(colour="red"), "colour", id="a field we do not know"),
+    ],
+)
+def test_a_broken_bundle_gives_one_readable_sentence(bundle: Path, damage: Callable[[Path], object], says: str) -> None:
+    damage(bundle)
+    with pytest.raises(BundleError) as caught:
+        load_scorer(str(bundle))
+    sentence = str(caught.value)
+    assert says in sentence
+    assert "\n" not in sentence
+    assert str(bundle) in sentence or "bundle tiny" in sentence, "it must say where"
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="no such folder"):
+        load_scorer(str(tmp_path / "nowhere"))
