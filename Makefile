@@ -28,7 +28,7 @@ check: $(VENV)/ready        ## format, lint, types, import contracts, schemas
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m ops.schemas --check
+	$(BIN)/python -m schemas.json_schema --check
 
 test: check                 ## everything CI runs: `check`, then the whole suite on real services
 	$(BIN)/pytest -m 'not long'

@@ -57,6 +57,8 @@ def decode(topic: str, payload: bytes | None) -> events.Event:
         try:
             event: events.Event = decoder(kind).decode(payload)
             return event
+        except RecursionError:
+            raise Undecodable("invalid_field", "$", "nested too deeply") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as mistake:
             failure = mistake
     raise _explain(payload, kinds, failure)
@@ -109,6 +111,9 @@ def milliseconds(moment: datetime) -> datetime:
     return moment.replace(microsecond=moment.microsecond - spare) if spare else moment
 
 
+_LAST_MS = 253_402_300_799_999  # the end of the year 9999: publishers may set any 64-bit number
+
+
 def from_epoch_ms(timestamp_ms: int) -> datetime:
-    """A Kafka record timestamp as an instant. A timestamp Kafka does not have (-1) is the epoch."""
-    return datetime.fromtimestamp(max(timestamp_ms, 0) / 1000, UTC)
+    """A Kafka record timestamp as an instant, within what an instant can be. None (-1) is the epoch."""
+    return datetime.fromtimestamp(min(max(timestamp_ms, 0), _LAST_MS) / 1000, UTC)

@@ -56,11 +56,13 @@ class Commands(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        added = [name for name in _targets() if not any(name in names for names in BUILT_IN.values())]
+        targets = _targets()
+        width = max(map(len, targets))
+        added = [name for name in targets if not any(name in names for names in BUILT_IN.values())]
         for heading, names in {**BUILT_IN, ADDED: tuple(added)}.items():
             if names:
                 with formatter.section(heading):
-                    formatter.write_dl([(name, _headline(_targets()[name])) for name in names], col_max=12)
+                    formatter.write_dl([(name.ljust(width), _headline(targets[name])) for name in names])
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -36,5 +36,6 @@ def set_up(level: str, style: Literal["json", "console"]) -> None:
     )
     logging.root.handlers = [handler]
     logging.root.setLevel(level.upper())
-    for noisy in ("faust", "mode", "aiokafka", "kafka", "aiohttp", "asyncio"):
+    # "stream_app" is what Faust calls the services we define; our own loggers are called moodstream.…
+    for noisy in ("stream_app", "alembic", "faust", "mode", "aiokafka", "kafka", "aiohttp", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

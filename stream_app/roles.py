@@ -21,8 +21,9 @@ from stream_app.flow.kafka.port import Port, ReaderPort, TransactionalPort
 from stream_app.flow.loop import Loop, utc_now
 from stream_app.flow.stage import Stage
 from stream_app.flow.watchdog import Watchdog
+from stream_app.notifying.channel import Channel
 from stream_app.notifying.log import LogChannel
-from stream_app.notifying.notify import Channel, Notifier
+from stream_app.notifying.notify import Notifier
 from stream_app.notifying.webhook import WebhookChannel
 from stream_app.recording.migrate import revision
 from stream_app.recording.record import RecordStage
@@ -72,9 +73,8 @@ def score_stage(settings: Settings, scorer: Scorer) -> ScoreStage:
 
 
 def alert_stage(settings: Settings) -> AlertStage:
-    rules = load_rules(settings.alert_rules, settings.alert_language)
-    memory = RedisMemory(settings.redis.get_secret_value(), settings.group, timedelta(days=rules.memory.days))
-    return AlertStage(memory, rules, utc_now)
+    memory = RedisMemory(settings.redis.get_secret_value(), settings.group)
+    return AlertStage(memory, load_rules(settings.alert_rules), utc_now, language=settings.alert_language)
 
 
 def record_stage(settings: Settings) -> RecordStage:
@@ -97,7 +97,8 @@ def loop(settings: Settings, stage: Stage, slot: int, watchdog: Watchdog) -> Loo
     if stage.name == "record":
         port = ReaderPort(stage.inputs, consumer)
     else:
-        port = TransactionalPort(stage.inputs, consumer, stage_producer(settings, stage.name, slot))
+        producer = stage_producer(settings, stage.name, slot)
+        port = TransactionalPort(stage.inputs, consumer, producer, give_up_s=settings.watchdog_s * 2 / 3)
     return Loop(
         stage,
         port,

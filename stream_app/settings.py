@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     transaction_timeout_ms: int = Field(
         10_000, ge=1000, description="an open transaction of a dead worker hides later records this long"
     )
-    watchdog_s: float = Field(90.0, gt=0, description="a batch that hangs this long in Kafka ends the process")
+    watchdog_s: float = Field(45.0, gt=0, description="a batch that hangs this long in Kafka ends the process")
     event_max_age_days: int = Field(400, ge=1, description="older events become dead letters")
     event_max_ahead_s: int = Field(3600, ge=0, description="events further in the future become dead letters")
 

@@ -20,7 +20,7 @@ from stream_app.scoring.load import load_scorer
 from stream_app.scoring.model_scorer import ModelScorer
 from stream_app.text.model_input import TEXT_VERSION, ModelInput, model_input
 from trainer import card, evaluate
-from trainer.data import Row, Split, fingerprint, half, load_split
+from trainer.data import Row, Split, fingerprint, half, load_split, read_sample
 from trainer.sources import SOURCES
 from trainer.student import OUTPUTS, make_student
 
@@ -136,6 +136,7 @@ def measure(folder: Path, manifest: Manifest, held: Sequence[Row]) -> dict[str, 
     scorer = _load(folder)
     rows = [row for row in held if half(row) == 1 and row.source != CHAT]
     rows += [row for row in held if row.source == CHAT and row.sentiment is not None]  # read by one of us, both halves
+    rows += read_sample()
     metrics = evaluate.figures(rows, evaluate.scores_of(scorer, rows), manifest.decisions)
     for role in ("customer", "agent"):
         chat = [row for row in held if row.source == CHAT and half(row) == 1 and row.role == role]

@@ -101,6 +101,7 @@ that (by hash) set temperatures and thresholds, the other half gave these figure
 neutral, when the model must choose between negative and positive. "Wrongly negative": share of its texts labelled
 neutral or positive that are called negative. ECE: expected calibration error, 15 bins. zh_jddc_chat_unlabelled in this
 table: customer turns of held-back sessions that one of us has read and labelled (`trainer/read_turns.json`).
+own_sample: the project's sample of traffic, written and labelled by us.
 
 {figures}
 

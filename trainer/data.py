@@ -22,6 +22,7 @@ from trainer.sources import OWN_TURNS_REPEATED, SOURCES, Source
 
 SENTIMENTS = ("neg", "neu", "pos")  # the order of the model's first three outputs
 OWN_TURNS = Path(__file__).with_name("own_turns.jsonl")
+SAMPLE = Path(__file__).parent.parent / "stream_app" / "local" / "data" / "sample.jsonl"
 READ_TURNS = Path(__file__).with_name("read_turns.json")
 CONTEXT_TURNS = 2
 HELD_BACK_ONE_IN = 20
@@ -77,6 +78,17 @@ def read_own_turns(path: Path = OWN_TURNS) -> Iterator[Row]:
             turn = json.loads(line)
             made = model_input(turn["text"], turn.get("context", ()))
             yield Row("own_turns", text_key(made.text), made, SENTIMENTS.index(turn["sentiment"]), turn["anger"])
+
+
+def read_sample(path: Path = SAMPLE) -> Iterator[Row]:
+    """The project's own sample of traffic, with the moods its authors meant. For measuring only."""
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            sample = json.loads(line)
+            if "mood" in sample:  # the broken messages of the sample have none
+                made = model_input(sample["value"]["text"])
+                mood = SENTIMENTS.index(sample["mood"][:3])
+                yield Row("own_sample", text_key(made.text), made, mood, float(sample["angry"]))
 
 
 def read_plain(path: Path) -> Iterator[dict[str, str]]:

@@ -25,7 +25,7 @@ def make_student(
     out: Path,
     texts: Iterable[str],
     *,
-    layers: Sequence[int] = (0, 1, 2, 3),
+    layers: Sequence[int] = (0, 3, 7, 11),
     vocabulary: int = 31_000,
     max_tokens: int = 128,
     seed: int = 0,

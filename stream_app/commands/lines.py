@@ -72,7 +72,7 @@ def clock(moment: datetime) -> str:
 def excerpt(payload: bytes | None, length: int = 100) -> str:
     if payload is None:
         return "(null)"
-    return one_line(payload[: length * 2].decode("utf-8", "replace"))[:length]
+    return one_line(payload[: length * 2].decode("utf-8", "replace"))[:length] or "(empty)"
 
 
 def one_line(text: str) -> str:
@@ -109,7 +109,7 @@ def _dead_letter(event: DeadLetter) -> Text:
     raw = f"{event.raw.topic}/{event.raw.partition}@{event.raw.offset}"
     return Text.assemble(
         (f"{clock(event.failed_at)} ", "dim"),
-        ("✝ dead letter ", "magenta"),
+        ("✗ dead letter ", "magenta"),
         (f"{event.reason} ", "bold magenta"),
         (f"at {event.where}: ", "magenta") if event.where != "$" else "",
         f"{one_line(event.detail)} ",

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import msgspec
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from schemas.events import SentimentScored
@@ -54,7 +54,7 @@ def command(event_id: str, as_json: bool) -> None:
 
 
 def _page(to: Console, found: Whereabouts) -> None:
-    page = Table.grid(padding=(0, 2))
+    page = Table.grid(Column(no_wrap=True), Column(overflow="fold"), padding=(0, 2))
     for name, *lines in _paragraphs(found):
         for number, content in enumerate(lines):
             head = name if number == 0 else ""

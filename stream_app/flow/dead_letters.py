@@ -9,8 +9,12 @@ from stream_app.flow.delivery import Delivery, Record
 
 
 def dead_letter(delivery: Delivery, stage: str, reason: Reason, where: str, detail: str, now: datetime) -> Record:
-    """The record to publish. Its id is the delivery's position: a replay writes the same letter again, not another."""
-    letter_id = f"{stage}-{delivery.topic}-{delivery.partition}-{delivery.offset}"
+    """The record to publish.
+
+    Its id is the delivery's position and time: a replay writes the same letter again, not another; a topic that was
+    deleted and made again has the same positions at other times.
+    """
+    letter_id = f"{stage}-{delivery.topic}-{delivery.partition}-{delivery.offset}-{delivery.timestamp_ms}"
     letter = DeadLetter(
         dead_letter_id=letter_id,
         reason=reason,

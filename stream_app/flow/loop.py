@@ -16,6 +16,7 @@ import logging
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -151,8 +152,8 @@ class Loop:
         metrics.SETTLE_SECONDS.labels(name).observe(settle_s)
         metrics.COMMIT_SECONDS.labels(name).observe(commit_s)
         metrics.DELAY_SECONDS.labels(name).observe(max(self._clock() - batch[0].timestamp_ms / 1000, 0.0))
-        if settled.records:
-            metrics.RECORDS.labels(name, settled.records[0].topic).inc(len(settled.records))
+        for topic, count in Counter(record.topic for record in settled.records).items():
+            metrics.RECORDS.labels(name, topic).inc(count)
         self._progress()
 
     def _progress(self) -> None:

@@ -6,6 +6,6 @@ Pure functions without clock, network or model; the stream, the `score` command 
 1. `clean.py`: characters (`characters.py`), markup and links (`markup.py`), letters pulled apart (`evasion.py`),
    repeats, and sentences nobody wrote (`boilerplate.py`);
 2. `redact.py`: personal data becomes placeholders such as `<phone>`; the patterns live in `accounts.py` (what follows
-   a label), `numbers.py` (what a check digit or a shape gives away), `addresses.py` and `names.py`;
+   a label), `phones.py`, `numbers.py` (what a check digit or a shape gives away), `addresses.py` and `names.py`;
 3. `language.py`: zh, en, mixed or other.
 """

@@ -20,7 +20,7 @@ _EMAIL_SPOKEN: Final = re.compile(
 _IS: Final = r"(?:号码|账号|帐号|号|ID|id|Id)?\s?(?:就是|是|为|[:：=]|\s){0,3}"
 _WECHAT: Final = re.compile(
     r"((?:微信|薇信|威信|徽信|(?<![A-Za-z0-9])(?:[vV][xX]|[vV]信|[wW][xX]|[Ww]ei[Xx]in|[Ww]e[Cc]hat)"
-    r"|加[vV微]|\+[vV](?=[:： ]))"
+    r"|(?<![A-Za-z0-9])[vV](?=[:：])|加[vV微]|\+[vV](?=[:： ]))"
     rf"{_IS})([A-Za-z0-9][A-Za-z0-9_-]{{4,19}})(?![A-Za-z0-9_-])"
 )
 _QQ: Final = re.compile(
@@ -51,7 +51,7 @@ _ORDER_LABELLED: Final = re.compile(
     rf"({_TOKEN}){_AFTER}"
 )
 _ORDER_BEFORE: Final = re.compile(
-    r"(?<![A-Za-z0-9.-])([0-9]{6,24})((?:就)?(?:是|为)?(?:我的|这个|你的)?(?:订单|运单|快递|服务单)(?:编号|单号|号))"
+    r"(?<![A-Za-z0-9.-])([0-9]{7,24})((?:就)?(?:是|为)?(?:我的|这个|你的)?(?:订单|运单|快递|服务单)(?:编号|单号|号))"
 )
 _ORDER: Final = re.compile(r"(?<![A-Za-z0-9-])(?:[0-9]{3}|[A-Z][0-9]{2})-[0-9]{7}-[0-9]{7}(?![0-9A-Za-z-])")
 _DATE: Final = re.compile(r"(?:19|20)[0-9]{2}-?(?:0?[1-9]|1[0-2])-?(?:0?[1-9]|[12][0-9]|3[01])")
@@ -60,7 +60,7 @@ _BARE: Final = words(
 )
 
 HINT: Final = re.compile(
-    "(?:微信|薇信|威信|徽信|vx|VX|Vx|vX|v信|V信|wx|WX|Wx|wX|weixin|Weixin|WeiXin|wechat|Wechat|WeChat|加v|加V|加微|\\+v|\\+V"
+    "(?:微信|薇信|威信|徽信|vx|VX|Vx|vX|v信|V信|wx|WX|Wx|wX|weixin|Weixin|WeiXin|wechat|Wechat|WeChat|v:|V:|v：|V：|加v|加V|加微|\\+v|\\+V"
     "|QQ|qq|Qq|qQ|q群|Q群|扣扣|企鹅|群|护照|通行证|assport|PASSPORT|单|快递|物流|运|取件码|交易|流水|支付|发票|预订|预定"
     "|racking|TRACKING|aybill|rder|ORDER|nvoice|ransaction|onfirmation|ase|icket|eference|ef|ooking|eservation|laim"
     "|equest|ncident)[^，。！？；、]{0,12}?[0-9A-Za-z_-]{5}"

@@ -61,8 +61,8 @@ _HINT: Final = re.compile(
     "|评价内容|追评内容|晒单内容|系统自动|暂无|红包|返现|即返|立返|好评返|好评送|好评领|领取|领优惠|领现金|领福利|领礼品|送优惠"
     "|送现金|送福利|送礼品|刷单|刷好评|代写|兼职|微信|薇信|威信|v信|V信|vx|VX|wx|WX|QQ|qq|扣扣|来自|发自|由我的|由手机"
     "|分享自|转发自"
-    "|did not|didn't|has not|hasn't|o written|o review|o comment|o feedback|utomatic|efault"
-    "|dd my|dd our|dd me on|lick |ap the link|ap this link|ap link|arn |ent from|ent via|ent with|osted |weeted |et Outlook"
+    "|did not|didn't|has not|hasn't|o written|o review|o comment|o feedback|utomatic|efault|dd my|dd our|dd me on|lick "
+    "|ap the link|ap this link|ap link|arn |ent from|ent via|ent with|osted |weeted |et Outlook"
 )
 
 

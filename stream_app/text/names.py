@@ -46,9 +46,11 @@ _MY_NAME: Final = re.compile(
     rf"([Mm]y (?:full )?name is |[Mm]y name's )([A-Za-z][a-z'-]{{1,20}}(?: {_CAPITALISED}){{0,2}})\b"
 )
 _NO_NAME_EN: Final = re.compile(
-    r"(?:New|North|South|East|West|San|Los|Las|Saint|St|Hong|United|Great|Puerto|Costa|Saudi|Sri|El|Fort|Santa|Salt|Kansas|Oklahoma|Palm|Port|Lake|Mount|Cape"
-    r"|Rhode|Amazon|The|My|Our|Your|Customer|not|on|in|at|the|a|an|my|wrong|also|still|now|spelled|misspelled|listed|there|never|and"
-    r"|mud|no|only|incorrect|correct|missing|being|written|printed|so|too|very|already|it)\b"
+    r"(?:New|North|South|East|West|San|Los|Las|Saint|St|Hong|United|Great|Puerto|Costa|Saudi|Sri|El|Fort|Santa|Salt|Kansas"
+    r"|Oklahoma|Rhode|Palm|Port|Lake|Mount|Cape|Amazon|Apple|The|My|Our|Your|Customer|Front|Back|Wrong|Home|Next|Their|This|not"
+    r"|on|in|at|the|a|an|my|wrong|also|still|now|spelled|misspelled|listed|there|never|and|mud|no|only|incorrect|correct|missing"
+    r"|being|written|printed|so|too|very|already|it)\b"
+    r"|.*\b(?:Support|Service|Services|Center|Centre|Team|Inc|Ltd|LLC|Store|Department|Dept|Airport|City|Company|Office)\b"
 )
 
 HINT: Final = re.compile(

@@ -34,6 +34,11 @@ _REGIONS: Final = words(
 _CARD: Final = re.compile(
     r"(?<![0-9A-Za-z.-])(?:62|4[0-9]|5[0-9]|2[2-7]|3[4-7]|60|65|9[0-9])[0-9]{2}(?:[ -]?[0-9]){9,15}(?![0-9A-Za-z])"
 )
+_CARD_LABELLED: Final = re.compile(
+    r"((?:银行卡|储蓄卡|信用卡|借记卡|卡)(?:卡号|号码|号)(?:是|为|[:： ]){0,3}"
+    r"|[Cc]ard (?:[Nn]umber|[Nn]o\.?|#)(?: is|[: ]){0,3})"
+    r"[0-9](?:[ -]?[0-9]){12,18}(?![0-9A-Za-z])"
+)
 _SSN: Final = re.compile(r"(?<![0-9A-Za-z.-])([0-9]{3})([- ])([0-9]{2})\2([0-9]{4})(?![0-9A-Za-z-])")
 _SSN_LABELLED: Final = re.compile(
     r"((?:SSN|ssn|[Ss]ocial [Ss]ecurity)(?: [Nn]umber| [Nn]o\.?)?(?: is|[:# ]){0,3})"
@@ -53,7 +58,9 @@ _PLATE: Final = re.compile(
     r"([A-HJ-NP-Z0-9]{4}[A-HJ-NP-Z0-9挂学警港澳]|[DF][A-HJ-NP-Z0-9][0-9]{4}|[0-9]{5}[DF])(?![A-Za-z0-9])"
 )
 
-HINT: Final = re.compile(rf"{DIGIT}(?:(?:{GAP}{DIGIT}){{6}}|[3-9][0-9][*xX×•]|\.[0-9]{{1,3}}\.[0-9]{{1,3}}\.)")
+HINT: Final = re.compile(
+    rf"{DIGIT}(?:(?:{GAP}{DIGIT}){{6}}|[3-9][0-9][*xX×•]|\.[0-9]{{1,3}}\.[0-9]{{1,3}}\.|Z[0-9A-Z]{{16}})"
+)
 IPV6_HINT: Final = re.compile(":[0-9a-fA-F]{0,4}:")
 PLATE_HINT: Final = re.compile(f"[{_PROVINCES}][A-HJ-NP-Z][·. -]?[A-HJ-NP-Z0-9]{{4}}")
 
@@ -75,8 +82,8 @@ def without_ids(text: str) -> str:
 
 
 def without_cards(text: str) -> str:
-    """Payment cards: an issuer's prefix, 13-19 digits, Luhn."""
-    return _CARD.sub(_card, text)
+    """Payment cards: an issuer's prefix, 13-19 digits and Luhn, or any behind their label."""
+    return _CARD.sub(_card, _CARD_LABELLED.sub(r"\1<card>", text))
 
 
 def without_ssns(text: str) -> str:

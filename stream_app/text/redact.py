@@ -2,7 +2,9 @@
 
 Prices, models, dates, sizes and hotlines stay: a complaint without its numbers is not the same complaint. What follows
 a label (订单号, 微信) is decided by the label, what stands alone by check digits and shape; where neither decides, it
-stays.
+stays. So these do stay: names in running text ("我是张三", "Dear Mr. Smith"), surnames with a title, towns and
+districts, addresses without a door number, local and US numbers written as one run of digits without a label, and
+account names that are words ("微信 zhangsan").
 """
 
 import re
@@ -48,7 +50,6 @@ GROUPS: Final[tuple[tuple[re.Pattern[str], tuple[tuple[str, Hide], ...]], ...]] 
     (addresses.HINT_US, (("address", addresses.without_us_addresses),)),
     (names.HINT, (("name", names.without_names),)),
 )
-
 
 # A placeholder can bare what stood glued to a number; whoever glues ten numbers together is no customer.
 _MAX_ROUNDS: Final = 10

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
+from ops.bench.record import measure
 from schemas import events, tables
 from stream_app import metrics
 from stream_app.flow.delivery import Delivery
@@ -168,3 +169,10 @@ def test_new_and_repeated_rows_are_counted_apart(stage: RecordStage) -> None:
     stage.settle(reviews(12))
 
     assert now() == (new + 12, repeated + 3 + 10)
+
+
+def test_the_benchmark_still_runs(migrated: str) -> None:
+    figures = measure(migrated, rows=200, batch=50)
+
+    assert figures["new_rows_per_s"] > 0
+    assert count(migrated, "sentiment") == 200

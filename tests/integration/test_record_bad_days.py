@@ -178,7 +178,7 @@ def test_a_writer_paused_in_its_transaction_is_put_out(migrated: str, stage: Rec
 @pytest.mark.parametrize(
     ("break_it", "advice"),
     [
-        pytest.param("DROP TABLE kafka_offset", "run `moodstream migrate`", id="a database that was never migrated"),
+        pytest.param("DROP TABLE kafka_offset", "run `moodstream init`", id="a database that was never migrated"),
         pytest.param(
             f"REVOKE INSERT ON sentiment FROM {tables.WORKER}", f"GRANT {tables.WORKER}", id="a login without rights"
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
@@ -81,6 +82,4 @@ def change_manifest(folder: Path, **changes: object) -> None:
 
 
 def json_of(items: object) -> object:
-    import msgspec
-
     return msgspec.to_builtins(items)

@@ -74,7 +74,12 @@ def test_anger_that_lasts_raises_an_alert_though_no_turn_is_angry() -> None:
     _, [decision] = told(turns(0.44, 0.46, 0.51))
 
     assert rules_of([decision]) == [("lasting_anger", 3)]
-    assert decision.finding.numbers == {"mean": 0.47, "count": 3, "turns": "0.44, 0.46, 0.51", "limit": 0.4}
+    assert decision.finding.numbers == {
+        "mean": pytest.approx(0.47),
+        "count": 3,
+        "turns": "0.44, 0.46, 0.51",
+        "limit": 0.4,
+    }
 
 
 @pytest.mark.parametrize(

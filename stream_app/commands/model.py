@@ -1,0 +1,17 @@
+"""The configured model, for commands that score without a stream."""
+
+from schemas.bundle import BundleError
+from stream_app.errors import SetupError
+from stream_app.scoring.load import load_scorer
+from stream_app.scoring.scorer import CanaryFailed, Scorer
+from stream_app.settings import Settings
+
+
+def load_model(settings: Settings) -> Scorer:
+    """Loaded, and its canary passed. Raises SetupError with one readable line."""
+    try:
+        scorer = load_scorer(settings.model, threads=settings.scoring_threads, token_budget=settings.token_budget)
+        scorer.check_canary()
+    except (BundleError, CanaryFailed) as wrong:
+        raise SetupError(f"model {settings.model}: {wrong}") from wrong
+    return scorer
