@@ -37,5 +37,24 @@ def set_up(level: str, style: Literal["json", "console"]) -> None:
     logging.root.handlers = [handler]
     logging.root.setLevel(level.upper())
     # "stream_app" is what Faust calls the services we define; our own loggers are called moodstream.…
+    handler.addFilter(Seldom())
     for noisy in ("stream_app", "alembic", "faust", "mode", "aiokafka", "kafka", "aiohttp", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+class Seldom(logging.Filter):
+    """Lets a library's complaint through once in `every_s`: a client without a broker repeats it ten times a second."""
+
+    def __init__(self, every_s: float = 10.0) -> None:
+        super().__init__()
+        self._every_s = every_s
+        self._said: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.startswith("moodstream"):
+            return True
+        what = (record.name, str(record.msg)[:40])
+        if record.created - self._said.get(what, 0.0) < self._every_s:
+            return False
+        self._said[what] = record.created
+        return True

@@ -36,10 +36,10 @@ def measure(url: str, count: int, batch: int) -> dict[str, float]:
     batches = [deliveries[start : start + batch] for start in range(0, count, batch)]
     group = f"bench-{time.time_ns()}"
     with redis.Redis.from_url(url) as client:
-        before = client.info("memory")["used_memory"]
+        before, keys_before = client.info("memory")["used_memory"], client.dbsize()
         new = _settle_all(url, group, batches)
         used = client.info("memory")["used_memory"] - before
-        keys = client.dbsize()
+        keys = client.dbsize() - keys_before
     replayed = _settle_all(url, group, batches)
     return {
         **{f"new_{name}": value for name, value in new.items()},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -33,9 +34,9 @@ from stream_app.settings import Settings
 def command(seconds: float, keep: bool, as_json: bool) -> None:
     """See it run: real servers, a sample, every event as it comes.
 
-    Starts the local stack if no addresses are configured and none is running, a worker, and publishes 410 made-up
-    reviews and chat turns: conversations that turn sour, a product that smokes, and some malformed events. Ends with
-    what came of them and three questions answered in SQL, and stops what it started.
+    Starts the local stack if no addresses are configured and none is running, a worker, and publishes some four
+    hundred made-up reviews and chat turns: conversations that turn sour, a product that smokes, a few malformed
+    events. Ends with what came of them and three questions answered in SQL, and stops what it started.
 
     \b
     moodstream demo
@@ -43,6 +44,8 @@ def command(seconds: float, keep: bool, as_json: bool) -> None:
     """
     to = Console(quiet=True) if as_json else console()
     with ExitStack() as cleanup:
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops what was started, as Ctrl-C does
+        cleanup.callback(signal.signal, signal.SIGTERM, before)
         # 1. The servers, the topics, the tables.
         settings = _settings(cleanup, to, keep)
         with _step(to, "topics and tables"):

@@ -111,13 +111,18 @@ def _publish(
     with bytes_progress(f"to {name}") as progress:
         bar = progress.add_task("", total=source.size, note="")
         began = time.monotonic()
-        for number, (key, value) in enumerate(islice(messages, limit)):
-            if rate is not None and (early := began + number / rate - time.monotonic()) > 0:
-                time.sleep(early)
-            send(name, key, value)
-            if number % _LOOK_EVERY == 0 or rate is not None:
-                pace = number / max(time.monotonic() - began, 1e-9)
-                progress.update(bar, completed=source.read_bytes, note=f"{number:,} events, {pace:,.0f}/s")
+        try:
+            for number, (key, value) in enumerate(islice(messages, limit)):
+                if rate is not None and (early := began + number / rate - time.monotonic()) > 0:
+                    time.sleep(early)
+                send(name, key, value)
+                if number % _LOOK_EVERY == 0 or rate is not None:
+                    pace = number / max(time.monotonic() - began, 1e-9)
+                    progress.update(bar, completed=source.read_bytes, note=f"{number:,} events, {pace:,.0f}/s")
+        except KeyboardInterrupt:
+            publisher.flush()
+            click.echo(f"interrupted: {publisher.delivered:,} events are published", err=True)
+            raise
         publisher.flush()
     return publisher.delivered
 

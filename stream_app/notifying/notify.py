@@ -25,9 +25,6 @@ from schemas.events import AlertRaised
 from schemas.topics import ALERTS
 from stream_app.metrics import NOTIFICATIONS
 from stream_app.notifying.channel import Channel, Refused, Undeliverable
-from stream_app.notifying.log import LogChannel
-from stream_app.notifying.webhook import WebhookChannel
-from stream_app.settings import Settings
 
 log = logging.getLogger("moodstream.notify")
 
@@ -124,12 +121,3 @@ class Notifier:
             return None
         pause = max(self._patience.wait_s(attempt, self._chance()), failure.retry_after or 0.0)
         return pause if spent_s + pause < self._patience.give_up_after_s else None
-
-
-def make_notifier(settings: Settings) -> Notifier:
-    """The log always; the webhook where there is one. Raises SetupError for a URL that cannot be used."""
-    channels: list[Channel] = [LogChannel()]
-    if settings.webhook_url:
-        secret = settings.webhook_secret.get_secret_value()
-        channels.append(WebhookChannel(settings.webhook_url, secret, settings.webhook_timeout_s))
-    return Notifier(channels)

@@ -59,7 +59,7 @@ class Receiver(threading.Thread):
 
     async def _serve(self) -> None:
         async def receive(request: web.Request) -> web.Response:
-            self.received.append((request.headers["X-Moodstream-Signature"], await request.read()))
+            self.received.append((request.headers.get("X-Moodstream-Signature", ""), await request.read()))
             return web.Response()
 
         app = web.Application()

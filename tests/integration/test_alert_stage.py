@@ -189,6 +189,17 @@ def test_an_old_owner_that_comes_back_is_refused_and_changes_nothing() -> None:
     assert caused_by(stage(FakeMemory(store)).settle(batch).records) == ["a"]
 
 
+def test_an_old_owner_is_refused_even_where_the_new_one_only_replayed() -> None:
+    store: Store = {}
+    batch = [delivery(chat("a", 0.9), 0)]
+    stage(FakeMemory(store)).settle(batch)
+    zombie_memory = InterruptedMemory(FakeMemory(store))
+    zombie_memory.before_write = lambda: _settle_beside(lambda: FakeMemory(store), batch)
+
+    with pytest.raises(SessionLost):
+        stage(zombie_memory).settle(batch)
+
+
 # --- memory that is not what it was ----------------------------------------------------------------------------------
 
 

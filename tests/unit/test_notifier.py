@@ -10,11 +10,12 @@ from structlog.testing import capture_logs
 
 from schemas.codec import encode
 from schemas.events import AlertRaised
+from stream_app import roles
 from stream_app.errors import SetupError
 from stream_app.metrics import NOTIFICATIONS
 from stream_app.notifying.channel import Channel, Refused, Undeliverable
 from stream_app.notifying.log import LogChannel
-from stream_app.notifying.notify import Notifier, Patience, make_notifier
+from stream_app.notifying.notify import Notifier, Patience
 from stream_app.settings import Settings
 from tests.fakes_notifying import Listener, alert
 
@@ -246,12 +247,12 @@ def test_the_log_line_says_where_to_look_and_quotes_no_customer() -> None:
 
 
 def test_the_log_is_always_told_and_the_webhook_where_there_is_one() -> None:
-    alone, both = make_notifier(settings()), make_notifier(settings(webhook_url="https://example.org/alerts"))
+    alone, both = roles.notifier(settings()), roles.notifier(settings(webhook_url="https://example.org/alerts"))
 
     assert [channel.name for channel in alone._channels] == ["log"]
     assert [channel.name for channel in both._channels] == ["log", "webhook"]
     with pytest.raises(SetupError):
-        make_notifier(settings(webhook_url="example.org"))
+        roles.notifier(settings(webhook_url="example.org"))
 
 
 def settings(**given: str) -> Settings:
