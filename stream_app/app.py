@@ -28,7 +28,8 @@ from stream_app.errors import SetupError  # noqa: E402
 from stream_app.flow.loop import Loop  # noqa: E402
 from stream_app.flow.slot import take_slot  # noqa: E402
 from stream_app.flow.watchdog import Watchdog  # noqa: E402
-from stream_app.scoring.score import ScoreStage  # noqa: E402
+from stream_app.model import load_model  # noqa: E402
+from stream_app.notifying.notify import Notifier  # noqa: E402
 from stream_app.serving.model_watch import ModelWatch  # noqa: E402
 from stream_app.settings import Settings, need  # noqa: E402
 
@@ -58,7 +59,7 @@ class Host:
         self._settings = settings
         self._slot = slot
         self._loops: list[Loop] = []
-        self._score: ScoreStage | None = None
+        self._watch: ModelWatch | None = None
         self._failure: BaseException | None = None
         self._ready = False
 
@@ -80,6 +81,7 @@ class Host:
             port,
         )
         try:
+            worker.spinner = None  # it writes escape codes to stdout, also where that is a file
             worker.execute_from_commandline()
         except SystemExit as ended:  # Faust leaves this way whatever happened; a failure of ours is what counts
             if ended.code and self._failure is None:
@@ -92,8 +94,10 @@ class Host:
 
     def _stages(self) -> Iterable[Any]:
         if "score" in self._settings.roles:
-            self._score = roles.score_stage(self._settings, roles.load_model(self._settings))
-            yield self._score
+            score = roles.score_stage(self._settings, load_model(self._settings))
+            if "models" in self._settings.roles:
+                self._watch = roles.model_watch(self._settings, score)
+            yield score
         if "alert" in self._settings.roles:
             yield roles.alert_stage(self._settings)
         if "record" in self._settings.roles:
@@ -107,8 +111,9 @@ class Host:
     def _main_app(self, port: int) -> faust.App:
         """Web server, loops, and the agent of `notify`: its consumer group is shared by all workers."""
         app = self._app("notify", web_port=port)
-        if "notify" in self._settings.roles:
-            _alerts_agent(app, self._settings)
+        notifier = roles.notifier(self._settings) if "notify" in self._settings.roles else None
+        if notifier is not None:
+            _alerts_agent(app, notifier)
         else:
             app.producer_only = True  # no agent, no consumer: Faust's driver fails without a subscription
         self._views(app)
@@ -121,22 +126,21 @@ class Host:
             async def on_start(self) -> None:
                 host._ready = True
 
+            async def on_stop(self) -> None:
+                if notifier is not None:
+                    await notifier.close()
+
         return app
 
     def _models_app(self) -> faust.App:
         """The agent of `models`: a consumer group of its own, for every worker must hear every promotion."""
         app = self._app(f"models-{self._slot}", web_enabled=False)
-        score, settings = self._score, self._settings
-
-        def load(path: str) -> Any:
-            return roles.load_model(settings.model_copy(update={"model": path}))
-
-        watch = ModelWatch(load, score.switch if score else lambda scorer: None)
+        watch = self._watch
 
         @app.agent(app.topic(MODELS.name, key_type=bytes, value_type=bytes), name="models")
         async def models(stream: Any) -> None:
             async for event in stream.noack().events():
-                if score is not None:
+                if watch is not None:
                     await asyncio.to_thread(watch.announced, event.value)  # loading takes seconds; the loop goes on
                 event.ack()
 
@@ -193,6 +197,7 @@ class Host:
             for loop in self._loops
             if (idle := loop.idle_s()) > STALE_S
         ]
+        wrong += [f"{loop.stage.name}: joining its group" for loop in self._loops if not loop.joined]
         return wrong + ([f"failed: {self._failure}"] if self._failure else [])
 
 
@@ -221,9 +226,7 @@ def _service(loop: Loop, failed: Callable[[BaseException], None]) -> type[faust.
     return LoopService
 
 
-def _alerts_agent(app: faust.App, settings: Settings) -> None:
-    notifier = roles.notifier(settings)
-
+def _alerts_agent(app: faust.App, notifier: Notifier) -> None:
     @app.agent(app.topic(ALERTS.name, key_type=bytes, value_type=bytes), name="notify")
     async def notify(stream: Any) -> None:
         # noack: Faust acknowledges an event even when the agent fails on it; here only a delivered one is.

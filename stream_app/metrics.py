@@ -57,6 +57,11 @@ TEXTS = Counter("moodstream_texts_total", "Texts scored, by language and label."
 TEXTS_SEEN = Counter("moodstream_texts_seen_total", "Texts answered from memory of those just seen, not scored again.")
 SCORER_BROKEN = Counter("moodstream_scorer_broken_total", "Batches held because the model failed its own canary text.")
 MODEL = Gauge("moodstream_model_info", "The model that serves now (value 1).", ["model"])
+MODEL_SWITCHES = Counter(
+    "moodstream_model_switches_total",
+    "Promotions heard, by outcome. A refused one: the log says why; the worker serves with the model it had.",
+    ["outcome"],
+)
 
 # --- alerting --------------------------------------------------------------------------------------------------------
 ALERTS = Counter("moodstream_alerts_total", "Alerts raised, by rule and severity.", ["rule", "severity"])

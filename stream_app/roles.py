@@ -9,7 +9,6 @@
 
 from datetime import timedelta
 
-from schemas.bundle import BundleError
 from schemas.topics import ALL, MODELS, Topic
 from stream_app.alerting.alert import AlertStage
 from stream_app.alerting.memory import RedisMemory
@@ -18,18 +17,20 @@ from stream_app.errors import SetupError
 from stream_app.flow.kafka.admin import Admin
 from stream_app.flow.kafka.clients import stage_consumer, stage_producer
 from stream_app.flow.kafka.port import Port, ReaderPort, TransactionalPort
+from stream_app.flow.kafka.reader import read
 from stream_app.flow.loop import Loop, utc_now
 from stream_app.flow.stage import Stage
 from stream_app.flow.watchdog import Watchdog
+from stream_app.model import load_model
 from stream_app.notifying.channel import Channel
 from stream_app.notifying.log import LogChannel
 from stream_app.notifying.notify import Notifier
 from stream_app.notifying.webhook import WebhookChannel
 from stream_app.recording.migrate import revision
 from stream_app.recording.record import RecordStage
-from stream_app.scoring.load import load_scorer
 from stream_app.scoring.score import ScoreStage
-from stream_app.scoring.scorer import CanaryFailed, Scorer
+from stream_app.scoring.scorer import Scorer
+from stream_app.serving.model_watch import ModelWatch
 from stream_app.settings import Settings, need
 
 
@@ -52,16 +53,6 @@ def check_neighbours(settings: Settings) -> None:
         need(settings, "redis")
 
 
-def load_model(settings: Settings) -> Scorer:
-    """The configured model, after it has passed its canary. Raises SetupError with one readable line."""
-    try:
-        scorer = load_scorer(settings.model, threads=settings.scoring_threads, token_budget=settings.token_budget)
-        scorer.check_canary()
-    except (BundleError, CanaryFailed) as wrong:
-        raise SetupError(f"model {settings.model}: {wrong}") from wrong
-    return scorer
-
-
 def score_stage(settings: Settings, scorer: Scorer) -> ScoreStage:
     return ScoreStage(
         scorer,
@@ -72,8 +63,25 @@ def score_stage(settings: Settings, scorer: Scorer) -> ScoreStage:
     )
 
 
+def model_watch(settings: Settings, score: ScoreStage) -> ModelWatch:
+    """What switches the stage to promoted models; it has heard the latest promotion already.
+
+    A promotion outlives the workers that heard it: one that starts later finds it in the compacted topic.
+    """
+
+    def load(path: str) -> Scorer:
+        return load_model(settings.model_copy(update={"model": path}))
+
+    watch = ModelWatch(load, score.switch)
+    promotions = [delivery for delivery in read(settings, [MODELS.name]) if delivery is not None]
+    if promotions:
+        watch.announced(promotions[-1].value)
+    return watch
+
+
 def alert_stage(settings: Settings) -> AlertStage:
     memory = RedisMemory(settings.redis.get_secret_value(), settings.group)
+    memory.check_config()
     return AlertStage(memory, load_rules(settings.alert_rules), utc_now, language=settings.alert_language)
 
 

@@ -58,6 +58,9 @@ class FakePort:
         self._revoked = set()
         self._open = True
 
+    def joined(self) -> bool:
+        return self._open
+
     def poll(self, most: int, wait_s: float) -> list[Delivery]:
         if not self._open:
             raise SessionLost("the port is closed")

@@ -69,7 +69,7 @@ def train(
     encoder = TextEncoder(student, recipe.max_tokens)
     examples, watched = encode(encoder, rows), encode(encoder, held)
     batches = [b for epoch in range(recipe.epochs) for b in cut_batches(examples, recipe, epoch)]
-    done = _resume(out, model, optimizer)
+    done = _resume(out, model, optimizer, len(batches))
     with _progress() as progress, (out / METRICS).open("a", encoding="utf-8") as metrics:
         bar = progress.add_task("training", total=len(batches), completed=done)
         for step in range(done, len(batches)):
@@ -87,7 +87,7 @@ def train(
             line["tokens_per_second"] = round(sum(len(e.tokens.ids) for e in batch) / seconds)
             if at_checkpoint:
                 line["held_loss"] = round(_loss_on(model, watched, recipe), 4)
-                _save(out, model, optimizer, step + 1)
+                _save(out, model, optimizer, step + 1, len(batches))
             metrics.write(json.dumps(line) + "\n")
             metrics.flush()
     model.save_pretrained(out / MODEL)
@@ -196,17 +196,21 @@ def _slope(step: int, steps: int, warm_up: float) -> float:
     return (step + 1) / rising if step < rising else (steps - step) / max(1, steps - rising)
 
 
-def _save(out: Path, model: Any, optimizer: torch.optim.Optimizer, step: int) -> None:
-    state = {"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
+def _save(out: Path, model: Any, optimizer: torch.optim.Optimizer, step: int, steps: int) -> None:
+    state = {"step": step, "of": steps, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
     fresh = out / (CHECKPOINT + ".new")
     torch.save(state | {"rng": torch.get_rng_state()}, fresh)
     os.replace(fresh, out / CHECKPOINT)  # a kill while writing leaves the checkpoint before intact
 
 
-def _resume(out: Path, model: Any, optimizer: torch.optim.Optimizer) -> int:
+def _resume(out: Path, model: Any, optimizer: torch.optim.Optimizer, steps: int) -> int:
     if not (out / CHECKPOINT).exists():
         return 0
     state = torch.load(out / CHECKPOINT, weights_only=True)
+    if state["of"] != steps:
+        raise ValueError(
+            f"{out / CHECKPOINT} is of a run of {state['of']} steps, this one has {steps}: empty the folder."
+        )
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     torch.set_rng_state(state["rng"])

@@ -145,7 +145,7 @@ def _redis(settings: Settings) -> Finding:
 
 
 def _model(settings: Settings) -> Finding:
-    from stream_app.commands.model import load_model
+    from stream_app.model import load_model
 
     began = time.monotonic()
     scorer = load_model(settings)

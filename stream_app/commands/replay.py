@@ -130,7 +130,8 @@ def _show(counts: Counts) -> None:
     if not counts:
         click.echo("no dead letters to replay")
         return
-    rows = [[reason, topic, f"{count:,}"] for (reason, topic), count in counts.most_common()]
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    rows = [[reason, topic, f"{count:,}"] for (reason, topic), count in ordered]
     table(["reason", "topic", "letters"], rows, right=["letters"])
 
 

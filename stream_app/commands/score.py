@@ -31,7 +31,7 @@ def command(source: str, target: str | None, model: str | None, scoring_threads:
     moodstream score -i texts.jsonl.gz -o moods.jsonl
     """
     settings = configuration.load(model=model, scoring_threads=scoring_threads)
-    from stream_app.commands.model import load_model
+    from stream_app.model import load_model
     from stream_app.scoring.score_texts import Scored, score_texts
 
     scorer = load_model(settings)

@@ -59,6 +59,7 @@ class Loop:
         self._log = logging.getLogger(f"moodstream.{stage.name}")
         self._last_progress = clock()
         self.settled = 0
+        self.joined = False  # whether the group has given this worker its share, if only of nothing, at least once
 
     def stop(self) -> None:
         """End after the batch at hand. Safe from any thread and from signal handlers."""
@@ -96,6 +97,7 @@ class Loop:
                 with self._watchdog.armed(self._watchdog_s):
                     batch = self._port.poll(self._size, self._batch_wait_s)
                 self._progress()
+                self.joined = self.joined or self._port.joined()
                 if batch:
                     self._settle_then_commit(batch)
         finally:

@@ -6,36 +6,19 @@ padding is not computed, and of the last layer only the first token is, which is
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from schemas.bundle import BundleError, Manifest
+from stream_app.scoring.checkpoint import WEIGHTS, expected_shapes, read_config, read_weights
 from stream_app.scoring.outputs import Logits
 from stream_app.scoring.tokens import TextEncoder, Tokens
 from stream_app.text.model_input import ModelInput
-
-WEIGHTS = "model.safetensors"
-
-
-class BertConfig(NamedTuple):
-    """What config.json says that matters here."""
-
-    vocabulary: int
-    positions: int
-    hidden: int  # E
-    inner: int
-    layers: int
-    heads: int  # H
-    epsilon: float
-    outputs: dict[int, str]
 
 
 class Linear(NamedTuple):
@@ -84,7 +67,7 @@ class PackedBert:
         self._device = torch.device(device)
         weights = read_weights(folder / WEIGHTS, expected_shapes(config))
         dtype = torch.float32 if device == "cpu" else torch.bfloat16  # bf16 on a CPU: 0.7-0.8 times the speed
-        self._take_over({name: tensor.to(self._device, dtype) for name, tensor in weights.items()})
+        self._take_over({name: torch.from_numpy(each).to(self._device, dtype) for name, each in weights.items()})
 
     def prepare_thread(self) -> None:
         # One torch thread in each scoring thread. Set in the thread itself: OpenMP keeps the number per thread, so the
@@ -190,65 +173,3 @@ def pack_tokens(batch: Sequence[Tokens], device: torch.device) -> Pack:
         groups=list(zip(counts.tolist(), sizes.tolist(), strict=True)),
         longest=int(lengths[-1]),
     )
-
-
-def read_config(folder: Path) -> BertConfig:
-    path = folder / "config.json"
-    try:
-        raw = json.loads(path.read_bytes())
-        names = {int(number): name for number, name in raw["id2label"].items()}
-        return BertConfig(
-            vocabulary=raw["vocab_size"],
-            positions=raw["max_position_embeddings"],
-            hidden=raw["hidden_size"],
-            inner=raw["intermediate_size"],
-            layers=raw["num_hidden_layers"],
-            heads=raw["num_attention_heads"],
-            epsilon=raw["layer_norm_eps"],
-            outputs=names,
-        )
-    except FileNotFoundError:
-        raise BundleError(f"{folder} holds no config.json: copy the bundle again.") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BundleError(
-            f"{path} is not the config of a BERT classifier ({error!r}): copy the bundle again."
-        ) from error
-
-
-def expected_shapes(config: BertConfig) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of every tensor that a checkpoint of this config holds."""
-    wide, inner = config.hidden, config.inner
-    shapes: dict[str, tuple[int, ...]] = {
-        "bert.embeddings.word_embeddings.weight": (config.vocabulary, wide),
-        "bert.embeddings.position_embeddings.weight": (config.positions, wide),
-        "bert.embeddings.token_type_embeddings.weight": (2, wide),
-    }
-    linears = {"bert.embeddings.LayerNorm": (wide,), "bert.pooler.dense": (wide, wide)}
-    linears["classifier"] = (len(config.outputs), wide)
-    for number in range(config.layers):
-        at = f"bert.encoder.layer.{number}."
-        linears |= {f"{at}attention.self.{part}": (wide, wide) for part in ("query", "key", "value")}
-        linears |= {at + "attention.output.dense": (wide, wide), at + "attention.output.LayerNorm": (wide,)}
-        linears |= {at + "intermediate.dense": (inner, wide), at + "output.dense": (wide, inner)}
-        linears[at + "output.LayerNorm"] = (wide,)
-    for name, shape in linears.items():
-        shapes |= {name + ".weight": shape, name + ".bias": shape[:1]}
-    return shapes
-
-
-def read_weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """The tensors named in `shapes`, checked against it; raises BundleError when one is missing or shaped otherwise."""
-    try:
-        weights = load_file(path)
-    except FileNotFoundError:
-        raise BundleError(f"{path.parent} holds no {path.name}: copy the bundle again.") from None
-    except (OSError, SafetensorError) as error:
-        raise BundleError(f"{path} is cut short or damaged ({error}): copy the bundle again.") from error
-    for name, shape in shapes.items():
-        if name not in weights:
-            raise BundleError(f"{path} lacks the tensor {name}: it is not the checkpoint that config.json describes.")
-        if (found := tuple(weights[name].shape)) != shape:
-            raise BundleError(
-                f"{path}: {name} has shape {found} where config.json says {shape}: copy both files again."
-            )
-    return {name: weights[name] for name in shapes}

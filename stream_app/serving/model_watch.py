@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from schemas import codec
 from schemas.events import ModelPromoted
 from schemas.topics import MODELS
+from stream_app.metrics import MODEL_SWITCHES
 
 if TYPE_CHECKING:
     from stream_app.scoring.scorer import Scorer
@@ -51,6 +52,8 @@ class ModelWatch:
                 "model %s at %s was promoted and cannot serve, the serving model stays: %s",
                 promoted.model, promoted.path, " ".join(str(failure).split()) or type(failure).__name__,
             )  # fmt: skip
+            MODEL_SWITCHES.labels("refused").inc()
             return
+        MODEL_SWITCHES.labels("serves").inc()
         self._serving = (promoted.model, promoted.path)
         log.info("model %s serves, promoted by %s: %s", promoted.model, promoted.promoted_by, promoted.reason)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
@@ -146,11 +147,12 @@ def first(settings: Settings, topic: str) -> object:
     return decode(topic, wait_until(found, what=f"an event on {topic}")[0])
 
 
-def rows(settings: Settings, query: str) -> list[tuple[object, ...]]:
+def rows(settings: Settings, query: str) -> list[tuple[Any, ...]]:
     connection = psycopg2.connect(settings.database.get_secret_value())
     try:
         with connection.cursor() as cursor:
             cursor.execute(query)
-            return cursor.fetchall()
+            found: list[tuple[Any, ...]] = cursor.fetchall()
+            return found
     finally:
         connection.close()

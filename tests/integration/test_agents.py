@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
+from schemas.bundle import read_manifest
 from schemas.codec import encode
 from schemas.events import AlertRaised, ModelPromoted
 from schemas.topics import ALERTS, MODELS
@@ -15,6 +16,7 @@ from stream_app.flow.kafka.publisher import Publisher
 from stream_app.settings import Settings
 from tests.conftest import wait_until
 from tests.e2e.test_one_review import Receiver
+from tests.model.tiny import tiny_base, tiny_bundle
 from tests.worker import worker
 
 pytestmark = pytest.mark.services
@@ -65,3 +67,21 @@ def test_a_promotion_that_cannot_be_loaded_leaves_the_serving_model_at_work(sett
         wait_until(lambda: "no such bundle" in running.log(), what="the log to say why")
         assert running.healthy()
         assert 'moodstream_model_info{model="quick-stand-in"} 1.0' in running.get("/metrics")
+
+
+def test_a_promotion_outlives_the_worker_that_heard_it(settings: Settings, tmp_path: Path) -> None:
+    better = tiny_bundle(tmp_path / "better", tiny_base(tmp_path / "base"))
+    name = read_manifest(better).name
+    promotion = ModelPromoted(
+        model=name, path=str(better), promoted_at=NOW, promoted_by="retrain", reason="macro F1 0.84 → 0.86"
+    )
+    serves = f'moodstream_model_info{{model="{name}"}} 1.0'
+
+    with worker(settings, tmp_path, roles="score,models") as first:
+        publisher = Publisher(settings)
+        publisher.send(MODELS.name, b"champion", encode(promotion))
+        publisher.flush()
+        wait_until(lambda: serves in first.get("/metrics"), what="the promoted model to serve")
+        assert first.stop() == 0
+    with worker(settings, tmp_path, roles="score,models") as second:
+        assert serves in second.get("/metrics")

@@ -327,8 +327,8 @@ def test_replay_counts_by_reason_and_asks_first(run: Run, settings: Settings) ->
     before = values(settings, REVIEWS.name)
     outcome = run("replay", "--dry-run")
     assert [line.split() for line in outcome.stdout.splitlines()[1:3]] == [
-        ["not_json", "raw.reviews", "1"],
         ["invalid_field", "raw.reviews", "1"],
+        ["not_json", "raw.reviews", "1"],
     ]
     assert "--yes" in one_line(run("replay"))
     assert run("replay", "--topic", CHATS.name).stdout == "no dead letters to replay\n"

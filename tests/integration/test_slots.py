@@ -1,5 +1,6 @@
 """Every worker a number of its own, and the number of a dead one is free at once."""
 
+import socket
 import subprocess
 import sys
 
@@ -8,7 +9,6 @@ import redis
 from pydantic import SecretStr
 
 from stream_app.errors import NeighbourDown, SetupError
-from stream_app.flow import slot as room
 from stream_app.flow.slot import take_slot
 from stream_app.settings import Settings
 from tests.worker import environment
@@ -58,7 +58,7 @@ def test_a_worker_on_another_host_keeps_its_slot(leasing: Settings) -> None:
 
 def test_a_stateful_sets_ordinal_needs_no_lease(monkeypatch: pytest.MonkeyPatch, leasing: Settings) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-    monkeypatch.setattr(room.socket, "gethostname", lambda: "moodstream-7")
+    monkeypatch.setattr(socket, "gethostname", lambda: "moodstream-7")
 
     assert take_slot(leasing.model_copy(update={"redis": dead_redis()})).number == 7
 

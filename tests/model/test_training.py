@@ -51,6 +51,12 @@ def test_a_run_that_is_killed_and_started_again_ends_with_the_same_weights(stude
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_a_checkpoint_of_another_run_is_not_mistaken_for_this_one(student: Path, tmp_path: Path) -> None:
+    train(student, ROWS, ROWS[:20], tmp_path, QUICK, stop_after=5)
+    with pytest.raises(ValueError, match="empty the folder"):
+        train(student, ROWS[:100], ROWS[:20], tmp_path, QUICK)
+
+
 def test_every_text_is_seen_once_an_epoch_within_the_token_budget(student: Path) -> None:
     examples = encode(TextEncoder(student, 48), ROWS)
     batches = cut_batches(examples, QUICK, epoch=0)

@@ -124,7 +124,7 @@ def test_a_bad_line_is_answered_in_its_place(command: str, line: Any, name: Any,
 
 
 def test_a_text_the_model_chokes_on_costs_itself_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stream_app.commands.model.load_model", lambda settings: Recorder(fails_on="poison"))
+    monkeypatch.setattr("stream_app.model.load_model", lambda settings: Recorder(fails_on="poison"))
     outcome = run("score", *({"id": n, "text": "poison" if n == 7 else "好"} for n in range(20)))
     found = answers(outcome)
     assert [answer["id"] for answer in found] == list(range(20))
@@ -135,7 +135,7 @@ def test_a_text_the_model_chokes_on_costs_itself_alone(monkeypatch: pytest.Monke
 
 def test_a_broken_model_ends_the_command_and_blames_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = Recorder(fails_on="", canary_fails=True)
-    monkeypatch.setattr("stream_app.commands.model.load_model", lambda settings: broken)
+    monkeypatch.setattr("stream_app.model.load_model", lambda settings: broken)
     outcome = run("score", {"id": 1, "text": "好"}, {"id": 2, "text": "好"})
     assert outcome.exit_code == 2
     assert outcome.stdout == ""

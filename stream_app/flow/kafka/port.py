@@ -43,6 +43,10 @@ class Port(Protocol):
         """Join the group. `resume_from` is asked at each assignment where to start; see Stage."""
         ...
 
+    def joined(self) -> bool:
+        """Whether the group has assigned this member its partitions, possibly none, since `open`."""
+        ...
+
     def poll(self, most: int, wait_s: float) -> list[Delivery]:
         """The next deliveries, at most `most`, waiting at most `wait_s` for a first and again for company."""
         ...
@@ -78,19 +82,23 @@ class ReaderPort:
         self._revoked: set[TopicPartition] = set()
         self._carry: list[Delivery] = []
         self._paused = False
+        self._joined = False
         self._client_error: KafkaError | None = None
         self._outage = Outage()
         self._resume_from: ResumeFrom = lambda _: {}
         self._consumer: Consumer | None = None
 
     def open(self, resume_from: ResumeFrom) -> None:
-        self._held, self._revoked, self._carry, self._paused = set(), set(), [], False
+        self._held, self._revoked, self._carry, self._paused, self._joined = set(), set(), [], False, False
         self._client_error = None
         self._resume_from = resume_from
         self._consumer = Consumer(self._config | {"error_cb": self._on_error}, logger=log)
         self._consumer.subscribe(
             self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )
+
+    def joined(self) -> bool:
+        return self._joined
 
     def poll(self, most: int, wait_s: float) -> list[Delivery]:
         self._revoked.clear()
@@ -200,6 +208,7 @@ class ReaderPort:
     def _on_assign(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
         names = [(p.topic, p.partition) for p in partitions]
         self._held.update(names)
+        self._joined = True
         starts = self._resume_from(names) if names else {}
         consumer.incremental_assign(
             [

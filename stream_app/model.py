@@ -1,4 +1,4 @@
-"""The configured model, for commands that score without a stream."""
+"""The configured model, for the worker and for commands that score without a stream."""
 
 from schemas.bundle import BundleError
 from stream_app.errors import SetupError
