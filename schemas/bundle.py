@@ -64,6 +64,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """TEXT_VERSION of the text it was trained on; null: trained elsewhere, on text we did not prepare."""
     metrics: dict[str, dict[str, float]] = {}
     """Held-back set -> figure -> value."""
+    training: dict[str, str | int | float] = {}
+    """What a person needs to repeat the run: rows, epochs, layers, seed, what it started from."""
     data_fingerprint: str | None = None
     code_commit: str | None = None
     canary: list[Canary] = []

@@ -25,7 +25,7 @@ from prometheus_client import generate_latest  # noqa: E402
 from schemas.topics import ALERTS, MODELS  # noqa: E402
 from stream_app import logs, roles  # noqa: E402
 from stream_app.errors import SetupError  # noqa: E402
-from stream_app.flow.loop import Loop  # noqa: E402
+from stream_app.flow.loop import Loop, calm_garbage_collector  # noqa: E402
 from stream_app.flow.slot import take_slot  # noqa: E402
 from stream_app.flow.watchdog import Watchdog  # noqa: E402
 from stream_app.model import load_model  # noqa: E402
@@ -73,6 +73,7 @@ class Host:
         worker = faust.Worker(
             *apps, override_logging=False, redirect_stdouts=False, quiet=True, loop=asyncio.new_event_loop()
         )
+        calm_garbage_collector()
         log.info(
             "worker slot %d: %s, http://%s:%d",
             self._slot,

@@ -15,7 +15,7 @@ from stream_app.alerting.memory import RedisMemory
 from stream_app.alerting.rules_file import load_rules
 from stream_app.errors import SetupError
 from stream_app.flow.kafka.admin import Admin
-from stream_app.flow.kafka.clients import stage_consumer, stage_producer
+from stream_app.flow.kafka.clients import no_topic, stage_consumer, stage_producer
 from stream_app.flow.kafka.port import Port, ReaderPort, TransactionalPort
 from stream_app.flow.kafka.reader import read
 from stream_app.flow.loop import Loop, utc_now
@@ -43,7 +43,7 @@ def check_neighbours(settings: Settings) -> None:
     need(settings, "kafka")
     topics = [topic for topic in ALL if {*topic.readers, *_writers(topic)} & set(settings.roles)]
     if missing := [finding.topic for finding in Admin(settings).check_topics(topics) if "missing" in finding.what]:
-        raise SetupError(f"Kafka at {settings.kafka} has no topic {', '.join(missing)}: run `moodstream init`")
+        raise no_topic(settings, missing)
     if "record" in settings.roles:
         need(settings, "database")
         current, head = revision(settings.database.get_secret_value())

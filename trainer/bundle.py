@@ -15,14 +15,14 @@ import msgspec
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from schemas.bundle import Canary, Manifest, Temperatures, write_manifest
+from schemas.bundle import MANIFEST, Canary, Manifest, Temperatures, read_manifest, write_manifest
 from stream_app.scoring.load import load_scorer
 from stream_app.scoring.model_scorer import ModelScorer
 from stream_app.text.model_input import TEXT_VERSION, ModelInput, model_input
 from trainer import card, evaluate
 from trainer.data import Row, Split, fingerprint, half, load_split, read_sample
 from trainer.sources import SOURCES
-from trainer.student import OUTPUTS, make_student
+from trainer.student import OUTPUTS, is_student, make_student
 
 CHAT = "zh_jddc_chat_unlabelled"
 BASE_LICENCE = "MIT (intfloat/multilingual-e5-small; vocabulary cut, once quantised to 4 bit)"
@@ -45,13 +45,14 @@ class Job:
     """One training run."""
 
     data: Path  # folder of labelled files
-    base: Path  # folder of the base model
+    start: Path  # the base model to cut a student from; or a bundle or student, which is trained further as it is
     work: Path  # checkpoints and metrics; a run started again with the same folder goes on
     out: Path  # the bundle to write; its last part is the bundle's name
     layers: tuple[int, ...] = (0, 3, 7, 11)
     """Evenly spaced: held-back loss 1.11 against 1.25 with the first four, after 9,000 texts."""
     vocabulary: int = 31_000
-    epochs: int = 2
+    epochs: int = 1
+    learning_rate: float = 2e-4
     scale: float = 1.0  # of the mixture's size
     seed: int = 13
 
@@ -62,12 +63,12 @@ def make_bundle(job: Job) -> Manifest:
     from trainer.train import Recipe, train  # torch, seconds to import
 
     split = load_split(job.data, job.seed, scale=job.scale)  # 1
-    student = job.work / "student"
+    student = job.start if is_student(job.start) else job.work / "student"
     if not student.exists():  # 2
         inputs = [row.input for row in split.train]
         texts = [text for made in inputs for text in made if text]
-        make_student(job.base, student, texts, layers=job.layers, vocabulary=job.vocabulary, seed=job.seed)
-    recipe = Recipe(epochs=job.epochs, seed=job.seed)
+        make_student(job.start, student, texts, layers=job.layers, vocabulary=job.vocabulary, seed=job.seed)
+    recipe = Recipe(epochs=job.epochs, seed=job.seed, learning_rate=job.learning_rate)
     labelled = [row for row in split.held if row.sentiment is not None or row.anger is not None]
     trained = train(student, split.train, evaluate.at_most(labelled, 100), job.work, recipe)  # 3
     return finish_bundle(trained, student, split, job)
@@ -84,6 +85,7 @@ def finish_bundle(trained: Path, student: Path, split: Split, job: Job) -> Manif
         anger_output=OUTPUTS.index("anger"),
         max_tokens=json.loads((job.out / "config.json").read_bytes())["max_position_embeddings"],
         text_version=TEXT_VERSION,
+        training=training_of(job, student, len(split.train)),
         data_fingerprint=fingerprint(job.data),
         code_commit=_commit(),
         licences={"base model": BASE_LICENCE} | {source.name: source.licence for source in SOURCES},
@@ -91,17 +93,28 @@ def finish_bundle(trained: Path, student: Path, split: Split, job: Job) -> Manif
     write_manifest(job.out, manifest)
     manifest = calibrate(manifest, job.out, split.held)  # 5
     write_manifest(job.out, manifest)
-    return measure_and_record(job.out, manifest, split)
+    return measure_and_record(job.out, manifest, split.held)
 
 
-def measure_and_record(folder: Path, manifest: Manifest, split: Split) -> Manifest:
+def measure_and_record(folder: Path, manifest: Manifest, held: Sequence[Row]) -> Manifest:
     """Steps 6 and 7, for a bundle with its final temperatures and decisions."""
-    metrics = measure(folder, manifest, split.held)  # 6
+    metrics = measure(folder, manifest, held)  # 6
     manifest = msgspec.structs.replace(manifest, metrics=metrics, canary=record_canary(folder))  # 7
     write_manifest(folder, manifest)
-    (folder / "README.md").write_text(card.write(manifest, len(split.train)), encoding="utf-8")
+    (folder / "README.md").write_text(card.write(manifest), encoding="utf-8")
     _load(folder).check_canary()
     return manifest
+
+
+def training_of(job: Job, student: Path, rows: int) -> dict[str, str | int | float]:
+    """What to write into the manifest about this run and, if it went on from a bundle, about the run before."""
+    settings: dict[str, str | int | float] = {"rows": rows, "epochs": job.epochs, "learning_rate": job.learning_rate}
+    settings |= {"scale": job.scale, "seed": job.seed}
+    if student != job.start:
+        return settings | {"base": job.start.name, "layers": ",".join(map(str, job.layers))}
+    before = read_manifest(student).training if (student / MANIFEST).exists() else {}
+    rounds = sum(name.startswith("rows") for name in before)
+    return before | {f"{name}_round_{rounds + 1}": value for name, value in settings.items()}
 
 
 def store(trained: Path, student: Path, out: Path) -> None:

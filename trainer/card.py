@@ -27,7 +27,7 @@ _CALM_COLUMNS = (
 )
 
 
-def write(manifest: Manifest, training_rows: int) -> str:
+def write(manifest: Manifest) -> str:
     """The card as Markdown."""
     labelled = {name: found for name, found in manifest.metrics.items() if "called_negative" not in found}
     calm = {name: found for name, found in manifest.metrics.items() if "called_negative" in found}
@@ -37,7 +37,7 @@ def write(manifest: Manifest, training_rows: int) -> str:
         name=manifest.name,
         created=created,
         machine=machine,
-        training_rows=f"{training_rows:,}",
+        training=", ".join(f"{name} {value}" for name, value in manifest.training.items()),
         max_tokens=manifest.max_tokens,
         text_version=manifest.text_version,
         temperatures=f"sentiment {manifest.temperatures.sentiment}, anger {manifest.temperatures.anger}",
@@ -72,8 +72,8 @@ _CARD = """# {name}
 - **Licences.** Several of the data sets below state no licence, and the Amazon, JDDC and airline sets allow research or
   non-commercial use only. Before commercial use, retrain on your own labelled texts (`moodstream train bundle`) or take
   advice. No row of any data set is part of this bundle; the canary texts are our own.
-- **Ordinary service talk.** No public set holds labelled calm service turns; a rule over unlabelled chat and a few
-  hundred sentences of our own stand in for them. The second table shows what is left of the error: shares of *all*
+- **Ordinary service talk.** No public set holds labelled calm service turns; a rule over unlabelled chat and
+  600 sentences of our own stand in for them. The second table shows what is left of the error: shares of *all*
   held-back turns of real Chinese service chat, unlabelled, most of them neither negative nor angry. English service
   chat could not be measured at all.
 - **Anger** was learnt from Weibo, Reddit, chat and TV dialogue, not from service chat. Recall below is at the threshold
@@ -90,7 +90,8 @@ the first token with four outputs: negative, neutral, positive (softmax) and ang
 tokens at most; earlier turns go in as the second segment. Weights are stored in fp16 and computed in fp32. A plain
 `BertForSequenceClassification` checkpoint: `AutoModelForSequenceClassification.from_pretrained` loads it.
 
-Made {created}; text version {text_version}; {training_rows} training rows (data fingerprint {fingerprint}).
+Made {created} with `moodstream train bundle`; text version {text_version}; data fingerprint {fingerprint}.
+Training: {training}.
 Temperatures: {temperatures}. Anger threshold {threshold}; intensity cuts {cuts}.
 
 ## Figures
@@ -101,7 +102,8 @@ that (by hash) set temperatures and thresholds, the other half gave these figure
 neutral, when the model must choose between negative and positive. "Wrongly negative": share of its texts labelled
 neutral or positive that are called negative. ECE: expected calibration error, 15 bins. zh_jddc_chat_unlabelled in this
 table: customer turns of held-back sessions that one of us has read and labelled (`trainer/read_turns.json`).
-own_sample: the project's sample of traffic, written and labelled by us.
+own_sample: the project's sample of traffic, written and labelled by us, full of irony and of problems told without a
+mood word; not trained on, but its errors were read before our own turns were written: a development set, not a test.
 
 {figures}
 

@@ -51,6 +51,9 @@ def load_split(folder: Path, seed: int, sources: Iterable[Source] = SOURCES, sca
 
     1. read and prepare   2. hold back 5 % by a hash of the text (service chat: half, by session)
     3. drop every exact duplicate, also across the two parts   4. take from each source, evenly over its labels
+
+    A text that is in both parts is held back, with one exception: what is among our own turns is trained on and not
+    measured, because "好的" and "no, that's all" are most of service chat and must not be kept from the model.
     """
     rng = random.Random(seed)
     train: list[Row] = []
@@ -63,11 +66,11 @@ def load_split(folder: Path, seed: int, sources: Iterable[Source] = SOURCES, sca
         held += kept
         train += _fill_evenly(pool, int(source.take * scale), rng)  # 4
     own = list(read_own_turns())
-    held += [row for row in own if _one_in(row.key, HELD_BACK_ONE_IN)]
-    held = _distinct(held)  # 3
+    own_trained = {row.key for row in own if not _one_in(row.key, HELD_BACK_ONE_IN)}
+    held = _distinct(row for row in held + own if row.key not in own_trained)  # 3
     everywhere = {row.key for row in held}
     train = _distinct(row for row in train if row.key not in everywhere)
-    train += [row for row in own if row.key not in everywhere] * OWN_TURNS_REPEATED
+    train += [row for row in own if row.key in own_trained] * OWN_TURNS_REPEATED
     rng.shuffle(train)
     return Split(train, held)
 

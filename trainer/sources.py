@@ -59,5 +59,5 @@ SOURCES: tuple[Source, ...] = (
     Source("zh_jddc_chat_unlabelled", 5_000, "JDDC: research only", weight=0.7, session="session", service_chat=True),
 )
 
-OWN_TURNS_REPEATED = 6
-"""Own turns are few (hundreds against 100,000 rows) and say the one thing that the public sets do not."""
+OWN_TURNS_REPEATED = 4
+"""Own turns are few (600 against 100,000 rows) and say the one thing that the public sets do not."""

@@ -45,6 +45,12 @@ def make_student(
     save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
 
 
+def is_student(folder: Path) -> bool:
+    """Whether `folder` holds a classifier with our outputs already, and not a base model to cut one from."""
+    config = json.loads((folder / "config.json").read_bytes())
+    return tuple(config.get("id2label", {}).values()) == OUTPUTS
+
+
 def count_pieces(tokenizer: Path, texts: Iterable[str]) -> Counter[int]:
     counts: Counter[int] = Counter()
     encoder = Tokenizer.from_file(str(tokenizer))

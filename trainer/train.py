@@ -30,7 +30,7 @@ METRICS = "metrics.jsonl"
 
 @dataclass(frozen=True)
 class Recipe:
-    epochs: int = 2
+    epochs: int = 1
     tokens_per_batch: int = 4096
     """Padded tokens; about 100 texts. On an AVX512-BF16 core smaller batches cost a tenth of the speed."""
     learning_rate: float = 2e-4

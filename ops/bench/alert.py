@@ -60,7 +60,7 @@ def _settle_all(url: str, group: str, batches: Sequence[Sequence[Delivery]]) -> 
     stage.close()
     count = sum(map(len, batches))
     return {
-        "events_per_s": round(count / sum(seconds)),
+        "events_per_second": round(count / sum(seconds)),
         "client_cpu_us_per_event": round(1e6 * cpu / count, 1),
         "batch_ms_median": round(1e3 * median(seconds), 1),
         "batch_ms_p99": round(1e3 * quantiles(seconds, n=100)[98], 1),

@@ -29,7 +29,7 @@ from stream_app.flow.kafka.admin import Admin
 from stream_app.flow.kafka.clients import stage_consumer, stage_producer
 from stream_app.flow.kafka.port import TransactionalPort
 from stream_app.flow.kafka.publisher import Publisher
-from stream_app.flow.loop import Loop, utc_now
+from stream_app.flow.loop import Loop, calm_garbage_collector, utc_now
 from stream_app.flow.watchdog import Watchdog
 from stream_app.local.stack import Stack
 from stream_app.scoring.decisions import judge
@@ -87,7 +87,7 @@ def _in_own_process(settings: Settings, run: str, events: int) -> dict[str, floa
     """One run in a fresh process: its memory and its CPU time are its own."""
     command = [sys.executable, "-m", "ops.bench.flow", run, settings.kafka, str(events)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=1800)
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    result: dict[str, float] = json.loads(done.stdout[done.stdout.rindex(b"{") :])  # Faust prints escape codes too
     return result
 
 
@@ -128,6 +128,7 @@ def _run_flow(kind: type[_Counting], group: str, kafka: str, events: int) -> dic
     port = TransactionalPort([REVIEWS.name], stage_consumer(settings, "score", 0), stage_producer(settings, "score", 0))
     loop = Loop(stage, port, batch_events=2000, batch_wait_s=0.025, watchdog=Watchdog(), watchdog_s=120)
     stage.follow(loop, events)
+    calm_garbage_collector()
     cpu = time.process_time()
     loop.run()
     took = time.perf_counter() - stage.began

@@ -42,7 +42,7 @@ def _settle_all(stage: RecordStage, batches: list[list[Delivery]]) -> dict[str, 
     stage.close()
     rows = sum(map(len, batches))
     return {
-        "rows_per_s": round(rows / sum(seconds)),
+        "rows_per_second": round(rows / sum(seconds)),
         "us_per_row": round(1e6 * sum(seconds) / rows, 1),
         "client_cpu_us_per_row": round(1e6 * cpu / rows, 1),
         "batch_ms_median": round(1e3 * median(seconds), 1),

@@ -4,7 +4,7 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 
 from schemas.topics import Topic
-from stream_app.errors import NeighbourDown, SetupError
+from stream_app.errors import NeighbourDown
 from stream_app.settings import Settings
 
 _CONNECT_S = 3.0
@@ -19,10 +19,11 @@ def reach_kafka(settings: Settings, *topics: Topic) -> None:
         raise NeighbourDown(f"Kafka at {settings.kafka}", refusals[0] if refusals else "no broker is named")
     if topics:
         from stream_app.flow.kafka.admin import Admin
+        from stream_app.flow.kafka.clients import no_topic
 
         missing = [f.topic for f in Admin(settings).check_topics(topics) if f.what.startswith("missing")]
         if missing:
-            raise SetupError(f"Kafka at {settings.kafka} has no topic {', '.join(missing)}: run `moodstream init`")
+            raise no_topic(settings, missing)
 
 
 def _refusal(broker: str) -> str:

@@ -92,6 +92,9 @@ class Kafka(Service):
             "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller_port}",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "log.dirs": self._data,
+            # Rights are asked for, and everybody has them until an ACL says otherwise: the tests refuse some.
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "allow.everyone.if.no.acl.found": "true",
             "auto.create.topics.enable": "false",
             "message.max.bytes": MESSAGE_MAX_BYTES,
             # One node, and few partitions for its internal topics: each costs files and start time.

@@ -20,6 +20,7 @@ from stream_app.cli import main
 from stream_app.flow.kafka.admin import Admin
 from stream_app.flow.kafka.reader import read
 from stream_app.flow.watchdog import Watchdog
+from stream_app.model import load_model
 from stream_app.recording.lookup import query
 from stream_app.settings import Settings
 from tests.conftest import wait_until
@@ -58,7 +59,7 @@ def environment(settings: Settings, home: Path) -> dict[str, str]:
 def at_work(settings: Settings, *names: str) -> Iterator[None]:
     """These stages, running in this process."""
     make: dict[str, Callable[[], Any]] = {
-        "score": lambda: roles.score_stage(settings, roles.load_model(settings)),
+        "score": lambda: roles.score_stage(settings, load_model(settings)),
         "alert": lambda: roles.alert_stage(settings),
         "record": lambda: roles.record_stage(settings),
     }

@@ -174,5 +174,5 @@ def test_new_and_repeated_rows_are_counted_apart(stage: RecordStage) -> None:
 def test_the_benchmark_still_runs(migrated: str) -> None:
     figures = measure(migrated, rows=200, batch=50)
 
-    assert figures["new_rows_per_s"] > 0
+    assert figures["new_rows_per_second"] > 0
     assert count(migrated, "sentiment") == 200

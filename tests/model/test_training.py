@@ -38,7 +38,7 @@ def losses(work: Path) -> list[float]:
 def test_it_learns(student: Path, tmp_path: Path) -> None:
     train(student, ROWS, ROWS[::5], tmp_path, QUICK)
     found = losses(tmp_path)
-    assert found[-1] < found[0] - 0.2
+    assert found[-1] < found[0] - 0.1
 
 
 def test_a_run_that_is_killed_and_started_again_ends_with_the_same_weights(student: Path, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_no_text_is_in_both_parts_even_when_two_sources_share_it(tmp_path: Path)
     write_source(tmp_path, "other", [(text.upper() + "!", mood) for text, mood in texts])
     split = load_split(tmp_path, 1, [Source("one", 500, "ours"), Source("other", 500, "ours")])
     held = {row.key for row in split.held}
-    assert 5 <= len(held) <= 60
+    assert 5 <= sum(row.source != "own_turns" for row in split.held) <= 40
     assert not held & {row.key for row in split.train}
     keys = [row.key for row in split.train if row.source != "own_turns"]
     assert len(keys) == len(set(keys)), "and none twice in training"

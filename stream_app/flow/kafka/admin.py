@@ -9,9 +9,9 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, ResourceType
 
 from schemas.topics import Topic
-from stream_app.errors import NeighbourDown, SetupError
+from stream_app.errors import NeighbourDown
 from stream_app.flow.delivery import Offsets
-from stream_app.flow.kafka.clients import connection, explain, log
+from stream_app.flow.kafka.clients import connection, explain, log, no_topic
 from stream_app.settings import Settings
 
 _CALL_S = 10.0
@@ -152,7 +152,7 @@ class Admin:
     def _watermarks(self, topic: str) -> dict[tuple[str, int], tuple[int, int]]:
         count = self._partitions().get(topic)
         if count is None:
-            raise SetupError(f"Kafka at {self._settings.kafka} has no topic {topic}: run `moodstream init`")
+            raise no_topic(self._settings, [topic])
         consumer = Consumer(connection(self._settings) | {"group.id": "watermarks"}, logger=log)
         try:
             return {

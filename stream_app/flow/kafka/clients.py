@@ -6,6 +6,7 @@ stand beside them.
 
 import logging
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
@@ -97,6 +98,12 @@ def explain(failure: KafkaException, settings: Settings, about: str) -> SetupErr
     except SetupError as mistake:
         return mistake
     return NeighbourDown(f"Kafka at {settings.kafka}", f"{about}: {error.str()}")
+
+
+def no_topic(settings: Settings, names: Iterable[str]) -> SetupError:
+    """To Kafka, a topic that one may not see is one that does not exist."""
+    what = f"Kafka at {settings.kafka} has no topic {', '.join(names)}"
+    return SetupError(f"{what}: run `moodstream init`, or give this user its rights")
 
 
 class Outage:

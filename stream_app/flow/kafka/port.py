@@ -246,6 +246,7 @@ class TransactionalPort(ReaderPort):
         try:
             self._again(self._producer.init_transactions)  # fences and aborts the dead predecessor of this slot
         except KafkaException as failure:
+            raise_if_setup(failure.args[0], "opening a transaction")
             raise SessionLost(f"init_transactions: {failure.args[0].str()}") from failure
         super().open(resume_from)
 

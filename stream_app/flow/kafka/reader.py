@@ -10,9 +10,8 @@ from datetime import datetime
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from stream_app.errors import SetupError
 from stream_app.flow.delivery import Delivery
-from stream_app.flow.kafka.clients import connection, explain, log, raise_if_setup
+from stream_app.flow.kafka.clients import connection, explain, log, no_topic, raise_if_setup
 from stream_app.settings import Settings
 
 _CALL_S = 10.0
@@ -108,7 +107,7 @@ def _starts(
 ) -> list[KafkaPartition]:
     known = consumer.list_topics(timeout=_CALL_S).topics
     if missing := [topic for topic in topics if topic not in known or known[topic].error]:
-        raise SetupError(f"Kafka at {settings.kafka} has no topic {', '.join(missing)}: run `moodstream init`")
+        raise no_topic(settings, missing)
     partitions = [KafkaPartition(topic, number) for topic in topics for number in known[topic].partitions]
     if from_end:
         return [KafkaPartition(p.topic, p.partition, OFFSET_END) for p in partitions]
