@@ -7,6 +7,7 @@ agents; `/health` and `/metrics` are Faust views. Why the loops are no agents: 7
 import asyncio
 import logging
 import socket
+import ssl
 import tempfile
 import threading
 from collections.abc import Callable, Iterable
@@ -151,6 +152,7 @@ class Host:
         need(self._settings, "kafka")
         app = faust.App(
             f"{self._settings.group}-{name}",
+            broker_credentials=_credentials(self._settings),
             broker=[f"kafka://{address.strip()}" for address in self._settings.kafka.split(",")],
             autodiscover=False,
             datadir=tempfile.gettempdir(),  # nothing is kept there: no tables
@@ -234,6 +236,21 @@ def _alerts_agent(app: faust.App, notifier: Notifier) -> None:
         async for event in stream.noack().events():
             await notifier.notify(event.value)
             event.ack()
+
+
+def _credentials(settings: Settings) -> faust.SASLCredentials | faust.SSLCredentials | None:
+    """The same login for the agents' clients as for librdkafka's."""
+    protocol = settings.kafka_security_protocol
+    ca_file = str(settings.kafka_ca_file) if settings.kafka_ca_file else None
+    context = ssl.create_default_context(cafile=ca_file) if protocol.endswith("SSL") else None
+    if protocol.startswith("SASL"):
+        return faust.SASLCredentials(
+            username=settings.kafka_username,
+            password=settings.kafka_password.get_secret_value(),
+            mechanism=settings.kafka_sasl_mechanism,
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context) if context else None
 
 
 # --- Faust's Kafka driver, with two settings it does not let one choose ----------------------------------------------

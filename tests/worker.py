@@ -24,6 +24,10 @@ def environment(settings: Settings, **more: str) -> dict[str, str]:
         "redis": settings.redis.get_secret_value(),
         "group": settings.group,
         "model": settings.model,
+        "kafka_security_protocol": settings.kafka_security_protocol,
+        "kafka_sasl_mechanism": settings.kafka_sasl_mechanism,
+        "kafka_username": settings.kafka_username,
+        "kafka_password": settings.kafka_password.get_secret_value(),
         "web_port": "0",
     } | more
     return os.environ | {f"MOODSTREAM_{name.upper()}": value for name, value in given.items()}

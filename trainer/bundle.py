@@ -21,10 +21,11 @@ from stream_app.scoring.model_scorer import ModelScorer
 from stream_app.text.model_input import TEXT_VERSION, ModelInput, model_input
 from trainer import card, evaluate
 from trainer.data import Row, Split, fingerprint, half, load_split, read_sample
-from trainer.sources import SOURCES
+from trainer.sources import SOURCES, sources_in
 from trainer.student import OUTPUTS, is_student, make_student
 
 CHAT = "zh_jddc_chat_unlabelled"
+NOT_FOR_CALIBRATION = {source.name for source in SOURCES if source.measure_only or source.service_chat}
 BASE_LICENCE = "MIT (intfloat/multilingual-e5-small; vocabulary cut, once quantised to 4 bit)"
 
 # Own sentences, so that the bundle carries nobody's data: both languages, every mood, with and without context.
@@ -88,7 +89,7 @@ def finish_bundle(trained: Path, student: Path, split: Split, job: Job) -> Manif
         training=training_of(job, student, len(split.train)),
         data_fingerprint=fingerprint(job.data),
         code_commit=_commit(),
-        licences={"base model": BASE_LICENCE} | {source.name: source.licence for source in SOURCES},
+        licences={"base model": BASE_LICENCE} | {source.name: source.licence for source in sources_in(job.data)},
     )
     write_manifest(job.out, manifest)
     manifest = calibrate(manifest, job.out, split.held)  # 5
@@ -133,7 +134,7 @@ def calibrate(manifest: Manifest, folder: Path, held: Sequence[Row]) -> Manifest
     """Temperatures, then thresholds, each on the calibration half of the held-back rows."""
     plain = msgspec.structs.replace(manifest, temperatures=Temperatures())
     write_manifest(folder, plain)
-    rows = evaluate.at_most([row for row in held if half(row) == 0 and row.source != CHAT], 600)
+    rows = evaluate.at_most([row for row in held if half(row) == 0 and row.source not in NOT_FOR_CALIBRATION], 600)
     temperatures = evaluate.fit_temperatures(rows, evaluate.scores_of(_load(folder), rows))
     manifest = msgspec.structs.replace(manifest, temperatures=temperatures)
     write_manifest(folder, manifest)
@@ -153,7 +154,8 @@ def measure(folder: Path, manifest: Manifest, held: Sequence[Row]) -> dict[str, 
     metrics = evaluate.figures(rows, evaluate.scores_of(scorer, rows), manifest.decisions)
     for role in ("customer", "agent"):
         chat = [row for row in held if row.source == CHAT and half(row) == 1 and row.role == role]
-        metrics[f"{CHAT}:{role}"] = evaluate.calm_figures(evaluate.scores_of(scorer, chat), manifest.decisions)
+        if chat:
+            metrics[f"{CHAT}:{role}"] = evaluate.calm_figures(evaluate.scores_of(scorer, chat), manifest.decisions)
     return metrics
 
 

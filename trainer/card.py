@@ -113,6 +113,8 @@ Service chat, half of the sessions held back, no labels:
 
 ## Data and licences
 
+As far as we could find out; ask the publishers before you rely on it.
+
 | what | licence |
 |---|---|
 {licences}

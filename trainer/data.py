@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stream_app.text.model_input import ModelInput, model_input
-from trainer.sources import OWN_TURNS_REPEATED, SOURCES, Source
+from trainer.sources import OWN_TURNS_REPEATED, Source, sources_in
 
 SENTIMENTS = ("neg", "neu", "pos")  # the order of the model's first three outputs
 OWN_TURNS = Path(__file__).with_name("own_turns.jsonl")
@@ -46,8 +46,8 @@ class Split(NamedTuple):
     held: list[Row]
 
 
-def load_split(folder: Path, seed: int, sources: Iterable[Source] = SOURCES, scale: float = 1.0) -> Split:
-    """The mixture of `sources` (each `take` times `scale`) plus our own turns.
+def load_split(folder: Path, seed: int, scale: float = 1.0) -> Split:
+    """The mixture of the sources in `folder` (each `take` times `scale`) plus our own turns.
 
     1. read and prepare   2. hold back 5 % by a hash of the text (service chat: half, by session)
     3. drop every exact duplicate, also across the two parts   4. take from each source, evenly over its labels
@@ -58,7 +58,7 @@ def load_split(folder: Path, seed: int, sources: Iterable[Source] = SOURCES, sca
     rng = random.Random(seed)
     train: list[Row] = []
     held: list[Row] = []
-    for source in sources:
+    for source in sources_in(folder):
         source_rows = [(row, is_held) for row, is_held in _read(folder, source) if row.key]  # 1, 2
         kept = _distinct(row for row, is_held in source_rows if is_held)
         held_keys = {row.key for row in kept}
@@ -104,10 +104,10 @@ def text_key(text: str) -> str:
     return re.sub(r"[\W_]+", "", text.casefold()) or text
 
 
-def fingerprint(folder: Path, sources: Iterable[Source] = SOURCES) -> str:
+def fingerprint(folder: Path) -> str:
     """One short hash over everything a training run reads."""
     digest = hashlib.sha256()
-    for path in [*(folder / f"{source.name}.csv.gz" for source in sources), OWN_TURNS]:
+    for path in [*(folder / f"{source.name}.csv.gz" for source in sources_in(folder)), OWN_TURNS]:
         digest.update(path.name.encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]
@@ -148,7 +148,7 @@ def _read(folder: Path, source: Source) -> Iterator[tuple[Row, bool]]:
             held = _one_in(record["session"], 2)
             sentiment, anger = _read_labels().get(record["id"], (None, None)) if held else _rule_labels(made.text)
         else:
-            held = _one_in(key, HELD_BACK_ONE_IN)
+            held = source.measure_only or _one_in(key, HELD_BACK_ONE_IN)
             sentiment, anger = _labels(record, source)
         yield Row(source.name, key, made, sentiment, anger, source.weight, record.get("role") or ""), held
 
@@ -166,9 +166,9 @@ def _read_labels() -> dict[str, Labels]:
 
 
 def _labels(record: Mapping[str, str], source: Source) -> Labels:
-    believed = record["sentiment"] and record["label_src"] not in source.mute
+    believed = record["sentiment"] and record.get("label_src") not in source.mute
     sentiment = SENTIMENTS.index(record["sentiment"]) if believed else None
-    if record["anger"]:
+    if record.get("anger"):
         return sentiment, float(record["anger"])
     return sentiment, 0.0 if source.shop and record["sentiment"] == "pos" else None
 

@@ -51,7 +51,9 @@ def fit_temperatures(rows: Sequence[Row], scores: Floats) -> Temperatures:
 def choose_decisions(calm: Floats, everything: Floats) -> Decisions:
     """`calm`: scores of ordinary service turns, of which 1 % may count as angry; `everything`: the held-back mixture,
     whose strengths are cut into five equal parts."""
-    threshold = max(0.5, float(np.quantile(calm[:, 3], 1 - FALSE_ALARMS, method="higher")) + 1e-3)
+    threshold = 0.5
+    if len(calm):
+        threshold = max(threshold, float(np.quantile(calm[:, 3], 1 - FALSE_ALARMS, method="higher")) + 1e-3)
     strength = np.maximum(np.abs(everything[:, 2] - everything[:, 0]), everything[:, 3])
     cuts = [round(float(cut), 3) for cut in np.quantile(strength, (0.2, 0.4, 0.6, 0.8))]
     return Decisions(anger_threshold=round(threshold, 3), intensity_cuts=(cuts[0], cuts[1], cuts[2], cuts[3]))

@@ -8,6 +8,7 @@ are here.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Source:
     """Shop reviews carry no anger label; a positive one is taken as not angry."""
     session: str | None = None
     """Column that names the dialogue: the turns before give context."""
+    measure_only: bool = False
+    """Another domain than the others: held back as a whole, and kept out of calibration too."""
     service_chat: bool = False
     """Unlabelled service chat, held back by session. Training: labelled by `data.plain_service_turn`; measuring: only
     turns that one of us has read (`read_turns.json`) have labels."""
@@ -43,7 +46,7 @@ SOURCES: tuple[Source, ...] = (
     Source("en_amazon_20k", 7_000, NO_LICENCE, shop=True),
     Source("en_airline_tweets", 9_000, "CC BY-NC-SA 4.0 as published by CrowdFlower: non-commercial"),
     Source("zh_smp2020_ewect", 24_000, NO_LICENCE + " (SMP 2020 shared task)"),
-    Source("en_goemotions", 20_000, "Apache-2.0 (GoEmotions, Google Research)"),
+    Source("en_goemotions", 20_000, "CC BY 4.0 (Google Research)"),
     Source("en_emocontext_chat", 11_000, NO_LICENCE + " (SemEval 2019 task 3)"),
     # "surprise" is split between the two poles there by a coin's throw, as one hears when reading it.
     Source("en_meld_dialog", 8_000, "GPL-3.0 (MELD)", mute=frozenset({"surprise"}), session="dialogue"),
@@ -56,8 +59,21 @@ SOURCES: tuple[Source, ...] = (
         session="dialogue",
     ),
     Source("zh_xs_chat_auto", 4_000, NO_LICENCE, weight=0.3),
+    Source("zh_chnsenticorp_dev_clean", 0, NO_LICENCE + " (ChnSentiCorp); measured only", measure_only=True),
+    Source("zh_asap_sample", 0, "Apache-2.0 (Meituan ASAP); measured only", measure_only=True),
     Source("zh_jddc_chat_unlabelled", 5_000, "JDDC: research only", weight=0.7, session="session", service_chat=True),
 )
 
+SKIPPED = frozenset({"marc_de", "marc_es", "marc_fr", "marc_ja"})
+"""Files of the data folder in languages that the student's vocabulary does not hold."""
+
 OWN_TURNS_REPEATED = 4
 """Own turns are few (600 against 100,000 rows) and say the one thing that the public sets do not."""
+
+
+def sources_in(folder: Path) -> tuple[Source, ...]:
+    """The known sources whose files are in `folder`, in the table's order, then any other file: your own labels."""
+    present = {path.name.removesuffix(".csv.gz") for path in folder.glob("*.csv.gz")} - SKIPPED
+    known = [source for source in SOURCES if source.name in present]
+    yours = sorted(present - {source.name for source in known})
+    return (*known, *(Source(name, 20_000, "your own data") for name in yours))

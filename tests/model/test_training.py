@@ -10,13 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import load_file
 
+from schemas.bundle import read_manifest
+from stream_app.scoring.load import load_scorer
 from stream_app.scoring.tokens import TextEncoder
-from stream_app.text.model_input import ModelInput
+from stream_app.text.model_input import TEXT_VERSION, ModelInput
 from tests.model.tiny import tiny_student
+from trainer.commands import train as train_command
 from trainer.data import Row, load_split, plain_service_turn, read_own_turns, text_key
-from trainer.sources import Source
 from trainer.train import UNKNOWN, Recipe, cut_batches, encode, masked_loss, train
 
 ROWS = list(read_own_turns())
@@ -85,7 +88,7 @@ def test_no_text_is_in_both_parts_even_when_two_sources_share_it(tmp_path: Path)
     texts = [(f"The parcel number {n} came late", "neg") for n in range(400)]
     write_source(tmp_path, "one", texts)
     write_source(tmp_path, "other", [(text.upper() + "!", mood) for text, mood in texts])
-    split = load_split(tmp_path, 1, [Source("one", 500, "ours"), Source("other", 500, "ours")])
+    split = load_split(tmp_path, 1)
     held = {row.key for row in split.held}
     assert 5 <= sum(row.source != "own_turns" for row in split.held) <= 40
     assert not held & {row.key for row in split.train}
@@ -96,15 +99,47 @@ def test_no_text_is_in_both_parts_even_when_two_sources_share_it(tmp_path: Path)
 def test_a_rare_mood_is_not_drowned(tmp_path: Path) -> None:
     texts = [(f"bad {n} times", "neg") for n in range(900)] + [(f"fine {n} times", "neu") for n in range(100)]
     write_source(tmp_path, "one", texts)
-    train_rows = [r for r in load_split(tmp_path, 1, [Source("one", 200, "ours")]).train if r.source == "one"]
+    train_rows = [r for r in load_split(tmp_path, 1, scale=0.01).train if r.source == "one"]
     moods = np.array([row.sentiment for row in train_rows])
     assert (moods == 1).sum() > 80
 
 
 def test_the_split_is_the_same_every_time(tmp_path: Path) -> None:
     write_source(tmp_path, "one", [(f"text {n}", "pos") for n in range(100)])
-    sources = [Source("one", 50, "ours")]
-    assert load_split(tmp_path, 7, sources) == load_split(tmp_path, 7, sources)
+    assert load_split(tmp_path, 7, scale=0.002) == load_split(tmp_path, 7, scale=0.002)
+
+
+def test_one_command_makes_a_bundle_from_your_own_files(base: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    words = {"neg": "broken late bad", "neu": "when where order", "pos": "good nice love"}
+    pairs = [(word, mood) for mood, some in words.items() for word in some.split()]
+    texts = [(f"{word} {n} times", mood) for n in range(80) for word, mood in pairs]
+    write_source(data, "shop", texts)
+    arguments = ["--data", data, "--start", base, "--work", tmp_path / "work", "--out", tmp_path / "mine-1"]
+    done = CliRunner().invoke(train_command, ["bundle", *map(str, arguments), "--scale", "0.02", "--layers", "0,3"])
+    assert done.exit_code == 0, done.output
+    manifest = read_manifest(tmp_path / "mine-1", text_version=TEXT_VERSION)
+    assert manifest.name == "mine-1"
+    assert manifest.licences["shop"] == "your own data"
+    assert manifest.metrics["shop"]["texts"] > 5
+    assert "mine-1" in (tmp_path / "mine-1" / "README.md").read_text("utf-8")
+    load_scorer(str(tmp_path / "mine-1")).check_canary()
+    again = CliRunner().invoke(train_command, ["measure", "--data", str(data), str(tmp_path / "mine-1")])
+    assert again.exit_code == 0, again.output
+    further = [
+        "--data",
+        data,
+        "--start",
+        tmp_path / "mine-1",
+        "--work",
+        tmp_path / "more",
+        "--out",
+        tmp_path / "mine-2",
+    ]
+    done = CliRunner().invoke(train_command, ["bundle", *map(str, further), "--scale", "0.01"])
+    assert done.exit_code == 0, done.output
+    assert {"rows", "rows_round_2"} <= set(read_manifest(tmp_path / "mine-2").training)
 
 
 @pytest.mark.parametrize(
