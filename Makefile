@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check bench constraints clean
+.PHONY: help demo test test-long test-gpu check bench constraints clean
 
 help:                       ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/ –/' | sort
@@ -31,10 +31,13 @@ check: $(VENV)/ready        ## format, lint, types, import contracts, schemas
 	$(BIN)/python -m schemas.json_schema --check
 
 test: check                 ## everything CI runs: `check`, then the whole suite on real services
-	$(BIN)/pytest -m 'not long'
+	$(BIN)/pytest -m 'not long and not gpu'
 
 test-long: $(VENV)/ready    ## the full-length fault and load tests (about half an hour)
 	$(BIN)/pytest -m long --timeout 3600
+
+test-gpu: $(VENV)/ready     ## the tests of the CUDA branch, on a machine that has one
+	$(BIN)/pytest -m gpu
 
 bench: $(VENV)/ready        ## the benchmarks, each with its baseline in the same run
 	$(BIN)/moodstream bench flow

@@ -10,9 +10,9 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
-@click.group(help="Train, measure and store models.")
+@click.group()
 def train() -> None:
-    pass
+    """Train a model on labelled texts, measure it, write its bundle."""
 
 
 @train.command()

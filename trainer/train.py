@@ -66,7 +66,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     model = BertForSequenceClassification.from_pretrained(student, dtype=torch.float32)
     optimizer = torch.optim.AdamW(_groups(model, recipe), lr=recipe.learning_rate, fused=True)
-    encoder = TextEncoder(student, recipe.max_tokens)
+    encoder = TextEncoder(student, min(recipe.max_tokens, model.config.max_position_embeddings))
     examples, watched = encode(encoder, rows), encode(encoder, held)
     batches = [b for epoch in range(recipe.epochs) for b in cut_batches(examples, recipe, epoch)]
     done = _resume(out, model, optimizer, len(batches))

@@ -3,6 +3,7 @@
 import re
 from typing import Final
 
+from stream_app.text.hints import holds_digit
 from stream_app.text.words import words
 
 _EMAIL: Final = re.compile(
@@ -65,7 +66,25 @@ HINT: Final = re.compile(
     "|racking|TRACKING|aybill|rder|ORDER|nvoice|ransaction|onfirmation|ase|icket|eference|ef|ooking|eservation|laim"
     "|equest|ncident)[^，。！？；、]{0,12}?[0-9A-Za-z_-]{5}"
 )
+# Only a WeChat name can do without a digit.
+_WECHAT_HINT: Final = re.compile("[vVwW+](?:[xX:：vV]|ei[xX]in|e[cC]hat)")
+# The labels are everyday words (order, case, ref); five characters in a row from a digit on are not.
+_NUMBER_HINT: Final = re.compile("[0-9](?:-?[A-Za-z0-9]){4}")
 EMAIL_HINT: Final = re.compile("@|艾特|圈a| at | AT | At |\\(at\\)|\\[at\\]")
+_AT_HINT: Final = re.compile(r"@[A-Za-z0-9-]{1,63}\.[A-Za-z0-9-]")
+# A full stop with the end of a domain behind it is rarer than "at". The look ahead spares most words the list.
+_DOMAIN_END: Final = re.compile(rf"\. ?(?=\w{{2,3}}(?![A-Za-z]))(?i:{_DOMAIN_ENDS})(?![A-Za-z])")
+
+
+def may_hold_emails(text: str) -> object:
+    """In a text without Chinese: a hint of an address, written or spoken."""
+    spoken = (_DOMAIN_END.search(text) or "dot" in text.lower()) and EMAIL_HINT.search(text)
+    return spoken or _AT_HINT.search(text)
+
+
+def may_hold_labelled(text: str) -> object:
+    """In a text without Chinese: a hint of a label with an account or a number behind it."""
+    return ((holds_digit(text) and _NUMBER_HINT.search(text)) or _WECHAT_HINT.search(text)) and HINT.search(text)
 
 
 def without_emails(text: str) -> str:

@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+from stream_app.text.hints import holds_digit
+
 _HAN: Final = "\u4e00-\u9fff"
 # No name of a place holds one of these; they end whatever led up to it.
 _NAMED: Final = f"(?:(?![的了到在是我你他她它们这不没有也还就很要把给被从离跟让送寄拿去住买说等])[{_HAN}])"
@@ -70,10 +72,21 @@ HINT: Final = re.compile(
     "[路街巷弄道村里省市县区苑园城府院厦舍寓场0-9](?:(?<![0-9省市]) ?[0-9]|(?<=[0-9])(?:号楼|栋|幢|单元|室|弄|座)"
     f"|(?<=[省市])[{_HAN}]{{1,8}}[区县])"
 )
+# A digit and what must stand beside it: "12 Main", "5 42nd", "live at 7", "box #7".
+_ANNOUNCES: Final = "(?i:ve at|es at|me at|ss is|ress:|ip to|er to|nd to|it to)"
+_DOOR_US: Final = re.compile(
+    "[0-9](?:[A-Z]? (?:[A-Z]|[0-9]{1,3}(?:st|nd|rd|th))"
+    f"|(?<={_ANNOUNCES}[0-9])|(?<={_ANNOUNCES} [0-9])|(?<=ox [0-9])|(?<=ox #[0-9]))"
+)
 HINT_US: Final = re.compile(
     " (?:St|Ave|Road|Rd|Boul|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Pl|Ter|Cir|Parkw|Pkwy|Highw|Hwy|Way"
     "|st|ave|road|rd|blvd|lane|ln|drive|dr|court|ct|place|way|Box|box)(?![a-z]{6})"
 )
+
+
+def may_hold_us_addresses(text: str) -> object:
+    """A hint of a house number, and then of a street: two such rare things are hardly ever in one text by chance."""
+    return holds_digit(text) and _DOOR_US.search(text) and HINT_US.search(text)
 
 
 def without_addresses(text: str) -> str:

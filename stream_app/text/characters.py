@@ -48,7 +48,7 @@ def without_costumes(text: str) -> tuple[str, bool]:
 
     An accent that belongs to a letter (é, ü, ế) is composed into it and stays.
     """
-    if not _COSTUME.search(text):
+    if text.isascii() or not _COSTUME.search(text):
         return text, False
     plain = _COSTUME.sub(_undressed, _MARKED.sub(_composed, text))
     return plain, plain != text

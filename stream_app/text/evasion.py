@@ -62,17 +62,21 @@ _LATIN_ROW: Final = re.compile(
     # the look behind comes second, since a search that begins with a set skips ahead
     rf"[A-Za-z](?<![A-Za-z0-9{_LOUD}][A-Za-z])([{_LOUD}{_QUIET}]{{1,2}})[A-Za-z](?:\1[A-Za-z])+(?![A-Za-z0-9])"
 )
+# The last two letters of a row and the separator before them. " a b" is rare, a letter is not.
+_LATIN_ROW_HINT: Final = re.compile(rf"[{_LOUD}{_QUIET}][A-Za-z][{_LOUD}{_QUIET}]{{1,2}}[A-Za-z](?![A-Za-z0-9])")
 _SEPARATORS: Final = re.compile(rf"[{_LOUD}{_QUIET}]+")
 
 
 def joined(text: str) -> tuple[str, bool]:
     """Words of the tables lose the separators inside them. The second value: was any word pulled apart."""
     before = text
-    if _HAN_ROW_HINT.search(text):
-        text = _HAN_ROW.sub(_han_row, text)
-    if _WORD_HINT.search(text):
-        text = _WORD.sub(_without_separators, text)
-    text = _LATIN_ROW.sub(_latin_row, text)
+    if not text.isascii():
+        if _HAN_ROW_HINT.search(text):
+            text = _HAN_ROW.sub(_han_row, text)
+        if _WORD_HINT.search(text):
+            text = _WORD.sub(_without_separators, text)
+    if _LATIN_ROW_HINT.search(text):
+        text = _LATIN_ROW.sub(_latin_row, text)
     return text, text != before
 
 

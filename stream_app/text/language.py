@@ -49,6 +49,11 @@ _LOAN: Final = words(
 )
 _NO_PROSE: Final = _LOAN | _ENGLISH
 
+# For ASCII, as bytes: letters in lower case, all else a blank. Translating and splitting takes a quarter of `_WORD`.
+_BLANK: Final = ord(" ")
+_ASCII_WORDS: Final = bytes(ord(c.lower()) if c.isascii() and c.isalpha() else _BLANK for c in map(chr, range(256)))
+_OTHERS_ASCII: Final = frozenset(word.encode() for word in _OTHERS if word.isascii())
+
 
 def guess(text: str) -> str:
     """One of "zh", "en", "mixed", "other"; placeholders, digits and emoji do not count.
@@ -59,8 +64,10 @@ def guess(text: str) -> str:
     if "<" in text or "[" in text:
         text = _NO_WORDS.sub(" ", text)
     if text.isascii():
-        latin = _WORD.findall(text)
-        return _latin(text, latin) if latin else "other"
+        ascii_words = text.encode().translate(_ASCII_WORDS).split()
+        if _OTHERS_ASCII.isdisjoint(ascii_words):
+            return "en" if ascii_words else "other"
+        return _latin(text, _WORD.findall(text))
     if not _NOT_HAN.search(text):
         return "zh" if _HAN_LETTERS.search(text) else "other"
     han = len(_HAN_LETTERS.findall(text))
@@ -87,6 +94,8 @@ def _chinese_or_mixed(han: int, latin: list[str]) -> str:
 
 def _latin(text: str, latin: list[str]) -> str:
     lower = [word.lower() for word in latin]
+    if _OTHERS.isdisjoint(lower) and not _ENGLISH.isdisjoint(lower):
+        return "en"
     english = sum(word in _ENGLISH for word in lower)
     others = sum(word in _OTHERS for word in lower)
     # "café" and "Beyoncé" are English too: accents decide only where no English word speaks up

@@ -43,6 +43,8 @@ _LINK: Final = re.compile(
     rf"[A-Za-z0-9]{_URL_CHARS}{{0,2000}}",
     re.IGNORECASE,
 )
+# What every link holds, of which the search begins with one of two rare characters: `_LINK` costs ten times more.
+_LINK_HINT: Final = re.compile(r":(?<=[pPsSſ]:)/{0,2}\w|\.\w{2,4}/|\.(?<=[wW]\.)[\w-]")
 
 
 def without_markup(text: str) -> tuple[str, bool]:
@@ -64,6 +66,8 @@ def without_markup(text: str) -> tuple[str, bool]:
 def without_links(text: str) -> tuple[str, bool]:
     """A link becomes `<link>`: where it led is noise (and may carry a person's token), that there was one is not."""
     if "." not in text and "://" not in text:
+        return text, False
+    if not ((":" in text or "/" in text or "www." in text.lower()) and _LINK_HINT.search(text)):
         return text, False
     text, links = _LINK.subn(_link_named, text)
     return text, links > 0

@@ -4,6 +4,7 @@ import ipaddress
 import re
 from typing import Final
 
+from stream_app.text.hints import holds_digit
 from stream_app.text.phones import DIGIT, GAP
 from stream_app.text.words import words
 
@@ -63,6 +64,11 @@ HINT: Final = re.compile(
 )
 IPV6_HINT: Final = re.compile(":[0-9a-fA-F]{0,4}:")
 PLATE_HINT: Final = re.compile(f"[{_PROVINCES}][A-HJ-NP-Z][·. -]?[A-HJ-NP-Z0-9]{{4}}")
+
+
+def may_hold_numbers(text: str) -> object:
+    """In a text without Chinese: a hint of seven digits, or of a number that stars or dots make shorter."""
+    return (holds_digit(text) or not text.isascii()) and HINT.search(text)  # ① is a digit too
 
 
 def without_ipv4(text: str) -> str:

@@ -78,7 +78,7 @@ def test_a_short_context_leaves_its_room_to_the_text(model: PackedBert) -> None:
     assert len(both.ids) - both.text_length == 3
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU; the varlen branch has not been run yet")
+@pytest.mark.gpu  # the varlen branch has not been run yet: there was no GPU where this was written
 def test_the_gpu_gives_the_same_scores_within_bf16(model: PackedBert, shared_bundle: Path) -> None:
     batch = sorted(model.encode(SHARED), key=lambda item: len(item.ids))
     on_gpu = PackedBert(shared_bundle, read_manifest(shared_bundle), device="cuda").forward(batch)

@@ -71,7 +71,7 @@ class Unreadable:
         pytest.param(Unreadable(None, "empty_payload", "$"), id="no value"),
         pytest.param(Unreadable(b'{"type"', "not_json", "$"), id="cut off"),
         pytest.param(Unreadable(b'{"type":"alert_raised"}', "unknown_type", "$.type"), id="an event of another topic"),
-        pytest.param(Unreadable(b'{"a":' * 100_000, "not_json", "$"), id="nested without end"),
+        pytest.param(Unreadable(b'{"a":' * 100_000, "invalid_field", "$"), id="nested without end"),
         pytest.param(
             Unreadable(
                 codec.encode(replace(review("e-1", 0.1), event_time=datetime(1, 1, 1, tzinfo=UTC))).replace(

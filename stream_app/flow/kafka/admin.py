@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, Ne
 from schemas.topics import Topic
 from stream_app.errors import NeighbourDown
 from stream_app.flow.delivery import Offsets
-from stream_app.flow.kafka.clients import connection, explain, log, no_topic
+from stream_app.flow.kafka.clients import connection, explain, for_a_person, log, no_topic
 from stream_app.settings import Settings
 
 _CALL_S = 10.0
@@ -35,7 +35,8 @@ class Admin:
         self._client = AdminClient(connection(settings) | {"error_cb": self._on_error}, logger=log)
 
     def _on_error(self, error: KafkaError) -> None:
-        self._problem = error
+        if self._problem is None or for_a_person(error):
+            self._problem = error
 
     def brokers(self) -> int:
         """How many brokers answer."""

@@ -82,6 +82,11 @@ def stage_producer(settings: Settings, stage: str, slot: int) -> dict[str, Any]:
     }
 
 
+def for_a_person(error: KafkaError) -> bool:
+    """Whether no retry mends this. What follows it ("all brokers are down") must not hide it."""
+    return error.code() in _RIGHTS
+
+
 def raise_if_setup(error: KafkaError, about: str) -> None:
     """Raise SetupError where only a person can mend it; otherwise return."""
     if (what := _RIGHTS.get(error.code())) is not None:

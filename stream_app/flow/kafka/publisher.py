@@ -3,7 +3,7 @@
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from stream_app.errors import NeighbourDown
-from stream_app.flow.kafka.clients import connection, explain, log, raise_if_setup
+from stream_app.flow.kafka.clients import connection, explain, for_a_person, log, raise_if_setup
 from stream_app.settings import Settings
 
 
@@ -58,7 +58,8 @@ class Publisher:
             self._failed = error
 
     def _on_error(self, error: KafkaError) -> None:
-        self._refused = error
+        if for_a_person(error):
+            self._refused = error
 
     def _raise_failure(self, topic: str) -> None:
         if self._refused is not None:
