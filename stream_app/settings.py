@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     group: str = Field("moodstream", pattern=r"^[a-zA-Z0-9._-]+$", description="prefix of consumer groups and ids")
     web_host: str = Field("127.0.0.1", description="where /health and /metrics answer")
     web_port: int = Field(6066, ge=0, le=65535, description="0 picks a free one")
-    batch_events: int = Field(2000, ge=1, le=20_000, description="the most events in one batch")
+    batch_events: int = Field(4000, ge=1, le=20_000, description="the most events in one batch")
     batch_wait_ms: int = Field(25, ge=0, le=10_000, description="the longest a lone event waits for company")
     transaction_timeout_ms: int = Field(
         10_000, ge=1000, description="an open transaction of a dead worker hides later records this long"

@@ -101,7 +101,8 @@ Command: `moodstream train measure --data DATA <this folder>`, on {machine}.
 that (by hash) set temperatures and thresholds, the other half gave these figures. "Accuracy of two": for sets without
 neutral, when the model must choose between negative and positive. "Wrongly negative": share of its texts labelled
 neutral or positive that are called negative. ECE: expected calibration error, 15 bins. zh_jddc_chat_unlabelled in this
-table: customer turns of held-back sessions that one of us has read and labelled (`trainer/read_turns.json`).
+table: customer turns of held-back sessions that one of us has read and labelled (`trainer/read_turns.json`). The
+commonest turns ("好的", "没有了") are among our own turns, trained on, and so in neither table.
 own_sample: the project's sample of traffic, written and labelled by us, full of irony and of problems told without a
 mood word; not trained on, but its errors were read before our own turns were written: a development set, not a test.
 

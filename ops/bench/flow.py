@@ -126,7 +126,14 @@ def _run_flow(kind: type[_Counting], group: str, kafka: str, events: int) -> dic
     settings = load(kafka=kafka, model="quick", group=f"bench-{group}")
     stage = kind(QuickScorer(), b"bench", utc_now, max_age=timedelta(days=400), max_ahead=timedelta(hours=1))
     port = TransactionalPort([REVIEWS.name], stage_consumer(settings, "score", 0), stage_producer(settings, "score", 0))
-    loop = Loop(stage, port, batch_events=2000, batch_wait_s=0.025, watchdog=Watchdog(), watchdog_s=120)
+    loop = Loop(
+        stage,
+        port,
+        batch_events=settings.batch_events,
+        batch_wait_s=settings.batch_wait_ms / 1000,
+        watchdog=Watchdog(),
+        watchdog_s=120,
+    )
     stage.follow(loop, events)
     calm_garbage_collector()
     cpu = time.process_time()

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from hashlib import blake2b
 
 from schemas.codec import Undecodable, decode, encode, from_epoch_ms, milliseconds
-from schemas.events import ChatMessage, Position, RawEvent, ReviewPosted, SentimentScored
+from schemas.events import ChatMessage, Position, RawEvent, SentimentScored
 from schemas.topics import CHATS, REVIEWS, SENTIMENT
 from stream_app import metrics
 from stream_app.errors import Rejected, ScorerBroken
@@ -57,12 +57,13 @@ class ScoreStage(KafkaOffsets):
 
     def settle(self, batch: Sequence[Delivery]) -> Settled:
         scorer, now = self._scorer, self._now()
+        oldest, newest = now - self._max_age, now + self._max_ahead
         records: list[Record] = []
         readable: list[tuple[Delivery, RawEvent]] = []
         # 1. Decode. What is no event becomes a dead letter here.
         for delivery in batch:
             try:
-                readable.append((delivery, self._read(delivery, now)))
+                readable.append((delivery, self._read(delivery, oldest, newest)))
             except (Undecodable, Rejected) as no:
                 records.append(self._reject(delivery, no.reason, no.where, no.detail, now))
         # 2. Clean, tokenise, score: all texts together, or, if that fails, all but the ones that fail alone.
@@ -79,13 +80,13 @@ class ScoreStage(KafkaOffsets):
             metrics.TEXTS.labels(*mood).inc(count)
         return Settled(records)
 
-    def _read(self, delivery: Delivery, now: datetime) -> RawEvent:
+    def _read(self, delivery: Delivery, oldest: datetime, newest: datetime) -> RawEvent:
         """The event, within its bounds. Raises Undecodable or Rejected."""
         event = decode(delivery.topic, delivery.value)
-        assert isinstance(event, ReviewPosted | ChatMessage)  # a raw topic carries nothing else: schemas/topics.py
-        if event.event_time < now - self._max_age:
+        assert isinstance(event, RawEvent)  # a raw topic carries nothing else: schemas/topics.py
+        if event.event_time < oldest:
             raise Rejected("time_out_of_range", "$.event_time", f"older than {self._max_age.days} days")
-        if event.event_time > now + self._max_ahead:
+        if event.event_time > newest:
             raise Rejected("time_out_of_range", "$.event_time", f"more than {self._max_ahead} ahead of this clock")
         if _NUL in (delivery.value or b""):
             for name in event.__struct_fields__:
