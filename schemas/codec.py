@@ -76,13 +76,12 @@ def _explain(payload: bytes, kinds: tuple[type[events.Event], ...], failure: Exc
         return Undecodable("invalid_field", "$", "the payload must be a JSON object")
     except msgspec.DecodeError as mistake:
         return Undecodable("not_json", "$", str(mistake))
-    names = {name_of(kind): kind for kind in kinds}
-    kind = names.get(header.type) if isinstance(header.type, str) else None
-    if kind is None:
-        return Undecodable("unknown_type", "$.type", f"{header.type!r} is none of {sorted(names)}")
-    versions = get_args(kind.__annotations__["version"])
+    versions = [version_of(kind) for kind in kinds if name_of(kind) == header.type]
+    if not versions:
+        names = sorted(map(name_of, kinds))
+        return Undecodable("unknown_type", "$.type", f"{header.type!r} is none of {names}")
     if header.version not in versions:
-        return Undecodable("unknown_version", "$.version", f"{header.version!r} is none of {list(versions)}")
+        return Undecodable("unknown_version", "$.version", f"{header.version!r} is none of {versions}")
     return _invalid(str(failure))
 
 
@@ -101,6 +100,11 @@ def _invalid(message: str) -> Undecodable:
 def name_of(kind: type[events.Event]) -> str:
     """The `type` a struct carries, such as "review_posted"."""
     return str(get_args(kind.__annotations__["type"])[0])
+
+
+def version_of(kind: type[events.Event]) -> int:
+    """The `version` a struct carries."""
+    return int(get_args(kind.__annotations__["version"])[0])
 
 
 def milliseconds(moment: datetime) -> datetime:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.codec import name_of
+from schemas.codec import name_of, version_of
 from schemas.topics import ALL
 
 FOLDER = Path(__file__).parent / "json"
@@ -27,7 +27,7 @@ def documents() -> dict[str, str]:
                 "title": f"{name_of(kind)}, on topic {topic.name} (key: {topic.key})",
                 **schema,
             }
-            made[f"{name_of(kind)}.v1.json"] = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+            made[f"{name_of(kind)}.v{version_of(kind)}.json"] = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
     return made
 
 

@@ -60,7 +60,7 @@ DEAD_LETTERS = Topic(
     ("score", "alert"),
     ("record", "replay"),
 )
-LABELS = Topic("labels", "event_id", 4, 30, "delete", MIB, (events.LabelGiven,), ("console", "cli"), ("record",))
+LABELS = Topic("labels", "event_id", 4, 30, "delete", MIB, (events.LabelGiven,), ("labelling tools",), ("record",))
 MODELS = Topic("models", "champion", 1, None, "compact", MIB, (events.ModelPromoted,), ("trainer",), ("models",))
 
 ALL: tuple[Topic, ...] = (REVIEWS, CHATS, SENTIMENT, ALERTS, DEAD_LETTERS, LABELS, MODELS)

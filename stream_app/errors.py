@@ -8,7 +8,7 @@
     └── SessionLost       the clients are no longer usable     → drop both, start again from committed offsets
 
 Anything else is a defect of ours: it crashes the worker, nothing of the batch is committed, and the supervisor
-(systemd, Kubernetes, `moodstream up`) starts it again.
+(systemd, Kubernetes) starts it again.
 """
 
 

@@ -9,7 +9,7 @@
 
 from datetime import timedelta
 
-from schemas.topics import ALL, MODELS, Topic
+from schemas.topics import ALL, MODELS
 from stream_app.alerting.alert import AlertStage
 from stream_app.alerting.memory import RedisMemory
 from stream_app.alerting.rules_file import load_rules
@@ -41,7 +41,7 @@ def check_neighbours(settings: Settings) -> None:
     a neighbour this worker's roles need does not answer.
     """
     need(settings, "kafka")
-    topics = [topic for topic in ALL if {*topic.readers, *_writers(topic)} & set(settings.roles)]
+    topics = [topic for topic in ALL if {*topic.readers, *topic.writers} & set(settings.roles)]
     if missing := [finding.topic for finding in Admin(settings).check_topics(topics) if "missing" in finding.what]:
         raise no_topic(settings, missing)
     if "record" in settings.roles:
@@ -115,7 +115,3 @@ def loop(settings: Settings, stage: Stage, slot: int, watchdog: Watchdog) -> Loo
         watchdog=watchdog,
         watchdog_s=settings.watchdog_s,
     )
-
-
-def _writers(topic: Topic) -> tuple[str, ...]:
-    return () if topic is MODELS else topic.writers

@@ -44,7 +44,9 @@ class Settings(BaseSettings):
     kafka_ca_file: Path | None = Field(None, description="PEM file of the certificate authority, for *SSL")
 
     # --- worker ---------------------------------------------------------------------------------------------------
-    roles: Annotated[tuple[Role, ...], NoDecode] = Field(ROLES, description="what this worker does, comma separated")
+    roles: Annotated[tuple[Role, ...], NoDecode] = Field(
+        ROLES, description="what this worker does, comma separated; score hears of promotions only beside models"
+    )
     slot: int | None = Field(
         None, ge=0, description="this worker's stable number; without it a StatefulSet ordinal or a lease in Redis"
     )

@@ -104,7 +104,8 @@ neutral or positive that are called negative. ECE: expected calibration error, 1
 table: customer turns of held-back sessions that one of us has read and labelled (`trainer/read_turns.json`). The
 commonest turns ("好的", "没有了") are among our own turns, trained on, and so in neither table.
 own_sample: the project's sample of traffic, written and labelled by us, full of irony and of problems told without a
-mood word; not trained on, but its errors were read before our own turns were written: a development set, not a test.
+mood word. Neither of the two was trained on, but the author of half of our own turns had read an earlier model's errors
+on both before writing them, and some turns are alike: development sets, not tests.
 
 {figures}
 

@@ -20,6 +20,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from ops.bench import traffic
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -44,7 +46,7 @@ def _input(function: Callable[..., Any]) -> Callable[..., Any]:
         "path",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         multiple=True,
-        help="Texts: JSON Lines or CSV with a column `text`, gzipped or not. Without it the project's sample.",
+        help="Texts: JSON Lines or CSV with a column `text`, gzipped or not. Without it 1,500 of the project's own.",
     )(function)
 
 
@@ -117,12 +119,10 @@ def _stack() -> Iterator[Any]:
 
 
 def _texts(paths: tuple[Path, ...]) -> list[str]:
-    """The texts of these files, or of the project's own sample."""
+    """The texts of these files, or 1,500 of the benchmarks' own."""
     if paths:
         return [text for path in paths for text in _column(path)]
-    sample = ROOT / "stream_app" / "local" / "data" / "sample.jsonl"
-    lines = map(json.loads, sample.read_text(encoding="utf-8").splitlines())
-    return [line["value"]["text"] for line in lines if "value" in line]
+    return traffic.texts(1_500)
 
 
 def _column(path: Path) -> list[str]:

@@ -23,6 +23,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from ops.bench import traffic
 from schemas.topics import ALL, DEAD_LETTERS, REVIEWS, SENTIMENT
 from stream_app.flow.delivery import Delivery, Settled
 from stream_app.flow.kafka.admin import Admin
@@ -38,8 +39,6 @@ from stream_app.scoring.score import ScoreStage
 from stream_app.scoring.score_texts import Scored
 from stream_app.settings import Settings, load
 from stream_app.text.model_input import ModelInput, Prepared
-
-SAMPLE = Path(__file__).parents[2] / "stream_app" / "local" / "data" / "sample.jsonl"
 
 
 def measure(events: int = 200_000, stock_events: int = 10_000) -> dict[str, Any]:
@@ -65,12 +64,8 @@ def measure(events: int = 200_000, stock_events: int = 10_000) -> dict[str, Any]
 
 
 def _fill(settings: Settings, events: int) -> None:
-    """Reviews like the sample's, each with an id of its own, spread over all partitions."""
-    texts = [
-        line["value"]["text"]
-        for line in map(json.loads, SAMPLE.read_text(encoding="utf-8").splitlines())
-        if line.get("value", {}).get("type") == "review_posted"
-    ]
+    """Reviews with the texts of the sample, each with an id of its own, spread over all partitions."""
+    texts = traffic.sample_texts()
     publisher = Publisher(settings)
     chance, now = random.Random(7), datetime.now(UTC).isoformat()
     for number in range(events):

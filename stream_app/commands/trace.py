@@ -32,7 +32,7 @@ def command(event_id: str, as_json: bool) -> None:
 
     \b
     moodstream trace sample-review-0007
-    moodstream trace score-raw.reviews-3-120 --json
+    moodstream trace review-20260301-000417 --json
     """
     settings = configuration.load()
     configuration.need(settings, "kafka")
