@@ -106,10 +106,7 @@ def _repeats_itself(text: str) -> bool:
     """
     as_bytes = text.encode("latin-1", "replace")
     number = int.from_bytes(as_bytes, "little")
-    for n, equal in _SHIFTS:
-        if equal in (number ^ (number >> 8 * n)).to_bytes(len(as_bytes), "little"):
-            return True
-    return False
+    return any(equal in (number ^ number >> 8 * n).to_bytes(len(as_bytes), "little") for n, equal in _SHIFTS)
 
 
 def _three_times(match: re.Match[str]) -> str:
