@@ -16,8 +16,10 @@ from stream_app.alerting.rules_file import load_rules
 from stream_app.errors import SetupError
 from stream_app.flow.kafka.admin import Admin
 from stream_app.flow.kafka.clients import no_topic, stage_consumer, stage_producer
-from stream_app.flow.kafka.port import Port, ReaderPort, TransactionalPort
+from stream_app.flow.kafka.port import Port
 from stream_app.flow.kafka.reader import read
+from stream_app.flow.kafka.reader_port import ReaderPort
+from stream_app.flow.kafka.transactional_port import TransactionalPort
 from stream_app.flow.loop import Loop, utc_now
 from stream_app.flow.stage import Stage
 from stream_app.flow.watchdog import Watchdog

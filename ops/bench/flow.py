@@ -28,8 +28,8 @@ from schemas.topics import ALL, DEAD_LETTERS, REVIEWS, SENTIMENT
 from stream_app.flow.delivery import Delivery, Settled
 from stream_app.flow.kafka.admin import Admin
 from stream_app.flow.kafka.clients import stage_consumer, stage_producer
-from stream_app.flow.kafka.port import TransactionalPort
 from stream_app.flow.kafka.publisher import Publisher
+from stream_app.flow.kafka.transactional_port import TransactionalPort
 from stream_app.flow.loop import Loop, calm_garbage_collector, utc_now
 from stream_app.flow.watchdog import Watchdog
 from stream_app.local.stack import Stack

@@ -12,9 +12,10 @@ from schemas.topics import CHATS, SENTIMENT
 from stream_app.errors import SessionLost
 from stream_app.flow.delivery import Delivery, Record, first_offsets, next_offsets
 from stream_app.flow.kafka.clients import stage_consumer, stage_producer
-from stream_app.flow.kafka.port import Port, ResumeFrom, TransactionalPort
+from stream_app.flow.kafka.port import Port, ResumeFrom
 from stream_app.flow.kafka.publisher import Publisher
 from stream_app.flow.kafka.reader import read
+from stream_app.flow.kafka.transactional_port import TransactionalPort
 from stream_app.settings import Settings
 from tests.fakes import FakeBroker, FakePort
 
