@@ -1,7 +1,7 @@
 """Bytes ↔ events, by type and version. The only place that knows how a payload is written."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TypeVar, get_args
 
@@ -112,7 +112,7 @@ def milliseconds(moment: datetime) -> datetime:
     if moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
     spare = moment.microsecond % 1000
-    return moment.replace(microsecond=moment.microsecond - spare) if spare else moment
+    return moment - timedelta(microseconds=spare) if spare else moment
 
 
 _LAST_MS = 253_402_300_799_999  # the end of the year 9999: publishers may set any 64-bit number

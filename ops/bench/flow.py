@@ -1,19 +1,21 @@
 """How many events a second one process moves: raw topic → score stage with a stand-in scorer → transaction.
 
-Real Apache Kafka on the same machine, so the broker takes its share of the cores. Three runs over the same raw events:
+Real Apache Kafka on the same machine, so the broker takes its share of the cores. The same raw events go through
 
-- `flow`         the product's loop, transactional, with the text step
-- `flow_no_text` the same without cleaning, redaction and language: what the machinery itself costs
-- `stock`        a stock Faust agent that does the same work for each event and sends each result: the baseline
+- `loop`   the product's loop, transactional
+- `stock`  a stock Faust agent that does the same work for each event and sends each result: the baseline
 
-`ratio` is flow over stock.
+each twice: as it is, and without the text step (cleaning, redaction, language), which both share and `bench text`
+measures. `events_per_second` and `ratio` are without it: they are the flow's own.
 """
 
 import contextlib
 import json
+import os
 import random
 import resource
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -31,6 +33,7 @@ from stream_app.flow.kafka.clients import stage_consumer, stage_producer
 from stream_app.flow.kafka.publisher import Publisher
 from stream_app.flow.kafka.transactional_port import TransactionalPort
 from stream_app.flow.loop import Loop, calm_garbage_collector, utc_now
+from stream_app.flow.stage import KafkaOffsets
 from stream_app.flow.watchdog import Watchdog
 from stream_app.local.stack import Stack
 from stream_app.scoring.decisions import judge
@@ -41,26 +44,37 @@ from stream_app.settings import Settings, load
 from stream_app.text.model_input import ModelInput, Prepared
 
 
-def measure(events: int = 200_000, stock_events: int = 10_000) -> dict[str, Any]:
-    """Events a second of the three runs, their ratio, and the worker's memory early and late in the longest one."""
+def measure(events: int, stock_events: int, repeats: int) -> dict[str, Any]:
+    """Events a second (medians of `repeats` runs in turns), their ratios, and the loop's memory early and late."""
     with tempfile.TemporaryDirectory() as home, Stack(Path(home)) as stack:
         settings = load(kafka=stack.kafka.url, database=stack.postgres.url, redis=stack.redis.url, model="quick")
         Admin(settings).create_topics(ALL)
         _fill(settings, events)
-        flow = _in_own_process(settings, "flow", events)
-        bare = _in_own_process(settings, "flow_no_text", events)
-        stock = _in_own_process(settings, "stock", min(events, stock_events))
+        runs = [
+            (_in_own_process(settings, "loop", text, events), _in_own_process(settings, "stock", text, stock_events))
+            for _ in range(repeats)
+            for text in ("without text", "with text")
+        ]
+    bare, full = _medians([loop for loop, _ in runs[::2]]), _medians([loop for loop, _ in runs[1::2]])
+    stock_bare, stock_full = _medians([stock for _, stock in runs[::2]]), _medians([stock for _, stock in runs[1::2]])
     return {
         "events": events,
-        "events_per_second": round(flow["events_per_second"]),
-        "events_per_second_no_text": round(bare["events_per_second"]),
-        "stock_faust_events_per_second": round(stock["events_per_second"]),
-        "ratio": round(flow["events_per_second"] / stock["events_per_second"], 1),
-        "cpu_us_per_event": round(flow["cpu_us_per_event"], 1),
-        "cpu_us_per_event_no_text": round(bare["cpu_us_per_event"], 1),
-        "rss_mb_at_quarter": round(flow["rss_mb_at_quarter"], 1),
-        "rss_mb_at_end": round(flow["rss_mb_at_end"], 1),
+        "repeats": repeats,
+        "events_per_second": round(bare["events_per_second"]),
+        "events_per_second_with_text": round(full["events_per_second"]),
+        "stock_faust_events_per_second": round(stock_bare["events_per_second"]),
+        "stock_faust_events_per_second_with_text": round(stock_full["events_per_second"]),
+        "ratio": round(bare["events_per_second"] / stock_bare["events_per_second"], 1),
+        "ratio_with_text": round(full["events_per_second"] / stock_full["events_per_second"], 1),
+        "cpu_us_per_event": round(bare["cpu_us_per_event"], 1),
+        "cpu_us_per_event_with_text": round(full["cpu_us_per_event"], 1),
+        "rss_mb_at_quarter": round(full["rss_mb_at_quarter"], 1),
+        "rss_mb_at_end": round(full["rss_mb_at_end"], 1),
     }
+
+
+def _medians(runs: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {figure: statistics.median(run[figure] for run in runs) for figure in runs[0]}
 
 
 def _fill(settings: Settings, events: int) -> None:
@@ -78,9 +92,9 @@ def _fill(settings: Settings, events: int) -> None:
     publisher.flush()
 
 
-def _in_own_process(settings: Settings, run: str, events: int) -> dict[str, float]:
+def _in_own_process(settings: Settings, run: str, text: str, events: int) -> dict[str, float]:
     """One run in a fresh process: its memory and its CPU time are its own."""
-    command = [sys.executable, "-m", "ops.bench.flow", run, settings.kafka, str(events)]
+    command = [sys.executable, "-m", "ops.bench.flow", run, text, settings.kafka, str(events)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=1800)
     result: dict[str, float] = json.loads(done.stdout[done.stdout.rindex(b"{") :])  # Faust prints escape codes too
     return result
@@ -89,26 +103,9 @@ def _in_own_process(settings: Settings, run: str, events: int) -> dict[str, floa
 # --- the runs, each in its own process -------------------------------------------------------------------------
 
 
-class _Counting(ScoreStage):
-    """Stops the loop after the last event, and notes when the first came and what memory there was on the way."""
+class WithoutText(ScoreStage):
+    """The stage without cleaning, redaction and language."""
 
-    def follow(self, loop: Loop, events: int) -> None:
-        self._loop, self._left, self._events = loop, events, events
-        self.began = 0.0
-        self.rss_mb_at_quarter = 0.0
-
-    def settle(self, batch: Sequence[Delivery]) -> Settled:
-        self.began = self.began or time.perf_counter()
-        settled = super().settle(batch)
-        self._left -= len(batch)
-        if not self.rss_mb_at_quarter and self._left < self._events * 3 / 4:
-            self.rss_mb_at_quarter = _rss_mb()
-        if self._left <= 0:
-            self._loop.stop()
-        return settled
-
-
-class _WithoutText(_Counting):
     def _score(self, scorer: Any, texts: Sequence[tuple[str, Sequence[str]]]) -> list[Scored | Exception]:
         scores = scorer.score([ModelInput(text, None) for text, _ in texts])
         return [
@@ -117,9 +114,35 @@ class _WithoutText(_Counting):
         ]
 
 
-def _run_flow(kind: type[_Counting], group: str, kafka: str, events: int) -> dict[str, float]:
-    settings = load(kafka=kafka, model="quick", group=f"bench-{group}")
-    stage = kind(QuickScorer(), b"bench", utc_now, max_age=timedelta(days=400), max_ahead=timedelta(hours=1))
+class Followed(KafkaOffsets):
+    """A stage, watched: when its first batch came, what memory there was on the way; stops its loop after the last."""
+
+    def __init__(self, stage: ScoreStage, events: int) -> None:
+        self.name, self.inputs = stage.name, stage.inputs
+        self._stage = stage
+        self._events = self._left = events
+        self.loop: Loop | None = None
+        self.began = 0.0
+        self.rss_mb_at_quarter = 0.0
+
+    def settle(self, batch: Sequence[Delivery]) -> Settled:
+        self.began = self.began or time.perf_counter()
+        settled = self._stage.settle(batch)
+        self._left -= len(batch)
+        if not self.rss_mb_at_quarter and self._left < self._events * 3 / 4:
+            self.rss_mb_at_quarter = _rss_mb()
+        if self._left <= 0 and self.loop is not None:
+            self.loop.stop()
+        return settled
+
+
+def _stage(kind: type[ScoreStage]) -> ScoreStage:
+    return kind(QuickScorer(), b"bench", utc_now, max_age=timedelta(days=400), max_ahead=timedelta(hours=1))
+
+
+def _run_loop(kind: type[ScoreStage], kafka: str, events: int) -> dict[str, float]:
+    settings = load(kafka=kafka, model="quick", group=f"bench-{os.getpid()}")
+    stage = Followed(_stage(kind), events)
     port = TransactionalPort([REVIEWS.name], stage_consumer(settings, "score", 0), stage_producer(settings, "score", 0))
     loop = Loop(
         stage,
@@ -129,7 +152,7 @@ def _run_flow(kind: type[_Counting], group: str, kafka: str, events: int) -> dic
         watchdog=Watchdog(),
         watchdog_s=120,
     )
-    stage.follow(loop, events)
+    stage.loop = loop
     calm_garbage_collector()
     cpu = time.process_time()
     loop.run()
@@ -142,14 +165,14 @@ def _run_flow(kind: type[_Counting], group: str, kafka: str, events: int) -> dic
     }
 
 
-def _run_stock(kafka: str, events: int) -> dict[str, float]:
+def _run_stock(kind: type[ScoreStage], kafka: str, events: int) -> dict[str, float]:
     """What a Faust user writes today: an agent, an event at a time, `await topic.send`."""
     import faust
 
-    stage = ScoreStage(QuickScorer(), b"bench", utc_now, max_age=timedelta(days=400), max_ahead=timedelta(hours=1))
+    stage = _stage(kind)
     app = faust.App(
-        "bench-stock", broker=f"kafka://{kafka}", datadir=tempfile.mkdtemp(), topic_disable_leader=True,
-        consumer_auto_offset_reset="earliest", web_enabled=False,
+        f"bench-stock-{os.getpid()}", broker=f"kafka://{kafka}", datadir=tempfile.mkdtemp(),
+        topic_disable_leader=True, consumer_auto_offset_reset="earliest", web_enabled=False,
     )  # fmt: skip
     raw = app.topic(REVIEWS.name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
     out = {
@@ -186,8 +209,6 @@ def _rss_mb() -> float:
 
 
 if __name__ == "__main__":
-    run, kafka, events = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    if run == "stock":
-        print(json.dumps(_run_stock(kafka, events)))
-    else:
-        print(json.dumps(_run_flow(_Counting if run == "flow" else _WithoutText, run, kafka, events)))
+    run, text, kafka, events = sys.argv[1:]
+    kind = ScoreStage if text == "with text" else WithoutText
+    print(json.dumps((_run_loop if run == "loop" else _run_stock)(kind, kafka, int(events))))

@@ -63,7 +63,7 @@ class ScoreStage(KafkaOffsets):
         # 1. Decode. What is no event becomes a dead letter here.
         for delivery in batch:
             try:
-                readable.append((delivery, self._read(delivery, oldest, newest)))
+                readable.append((delivery, _read(delivery, oldest, newest)))
             except (Undecodable, Rejected) as no:
                 records.append(self._reject(delivery, no.reason, no.where, no.detail, now))
         # 2. Clean, tokenise, score: all texts together, or, if that fails, all but the ones that fail alone.
@@ -79,20 +79,6 @@ class ScoreStage(KafkaOffsets):
         for mood, count in moods.items():
             metrics.TEXTS.labels(*mood).inc(count)
         return Settled(records)
-
-    def _read(self, delivery: Delivery, oldest: datetime, newest: datetime) -> RawEvent:
-        """The event, within its bounds. Raises Undecodable or Rejected."""
-        event = decode(delivery.topic, delivery.value)
-        assert isinstance(event, RawEvent)  # a raw topic carries nothing else: schemas/topics.py
-        if event.event_time < oldest:
-            raise Rejected("time_out_of_range", "$.event_time", f"older than {self._max_age.days} days")
-        if event.event_time > newest:
-            raise Rejected("time_out_of_range", "$.event_time", f"more than {self._max_ahead} ahead of this clock")
-        if _NUL in (delivery.value or b""):
-            for name in event.__struct_fields__:
-                if name != "text" and isinstance(value := getattr(event, name), str) and "\0" in value:
-                    raise Rejected("invalid_field", f"$.{name}", "contains a NUL character")
-        return event
 
     def _score(self, scorer: Scorer, texts: Sequence[tuple[str, Sequence[str]]]) -> list[Scored | Exception]:
         """One result per text; an exception for a text that fails alone.
@@ -177,3 +163,18 @@ class ScoreStage(KafkaOffsets):
 
 def _text(event: RawEvent) -> tuple[str, Sequence[str]]:
     return event.text, event.context if isinstance(event, ChatMessage) else ()
+
+
+def _read(delivery: Delivery, oldest: datetime, newest: datetime) -> RawEvent:
+    """The event, within its bounds. Raises Undecodable or Rejected."""
+    event = decode(delivery.topic, delivery.value)
+    assert isinstance(event, RawEvent)  # a raw topic carries nothing else: schemas/topics.py
+    if event.event_time < oldest:
+        raise Rejected("time_out_of_range", "$.event_time", f"before {oldest:%Y-%m-%d %H:%M} UTC")
+    if event.event_time > newest:
+        raise Rejected("time_out_of_range", "$.event_time", f"after {newest:%Y-%m-%d %H:%M} UTC: ahead of this clock")
+    if _NUL in (delivery.value or b""):
+        for name in event.__struct_fields__:
+            if name != "text" and isinstance(value := getattr(event, name), str) and "\0" in value:
+                raise Rejected("invalid_field", f"$.{name}", "contains a NUL character")
+    return event

@@ -13,7 +13,10 @@ pytestmark = pytest.mark.services
 @pytest.mark.parametrize(
     ("command", "figures"),
     [
-        (["flow", "--events", "4000", "--stock-events", "200"], {"events_per_second", "ratio", "rss_mb_at_end"}),
+        (
+            ["flow", "--events", "4000", "--stock-events", "200"],
+            {"events_per_second", "ratio", "ratio_with_text", "rss_mb_at_end"},
+        ),
         (["text"], {"texts", "prepare_us"}),
         pytest.param(
             ["score", "--repeats", "1"], {"texts_per_second", "ratio", "max_abs_difference"}, marks=pytest.mark.model

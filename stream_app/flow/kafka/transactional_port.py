@@ -43,8 +43,7 @@ class TransactionalPort(ReaderPort):
         producer = self._writer
         try:
             producer.begin_transaction()
-            for topic, key, value in records:
-                self._produce(topic, key, value)
+            self._produce(producer, records)
             self._again(
                 producer.send_offsets_to_transaction, positions(offsets), self._reader.consumer_group_metadata()
             )
@@ -71,14 +70,17 @@ class TransactionalPort(ReaderPort):
             raise SessionLost("the port is closed")
         return self._producer
 
-    def _produce(self, topic: str, key: bytes | None, value: bytes) -> None:
-        while True:
-            try:
-                self._writer.produce(topic, value, key)
-            except BufferError:  # librdkafka's queue is full: let it send
-                self._writer.poll(0.05)
-            else:
-                return
+    @staticmethod
+    def _produce(producer: Producer, records: Sequence[Record]) -> None:
+        produce = producer.produce
+        for topic, key, value in records:
+            while True:
+                try:
+                    produce(topic, value, key)
+                except BufferError:  # librdkafka's queue is full: let it send
+                    producer.poll(0.05)
+                else:
+                    break
 
     def _again(self, call: Callable[..., Any], *arguments: Any) -> None:
         """The same call until it is through: librdkafka's transactional calls resume where they stopped."""
