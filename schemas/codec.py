@@ -72,6 +72,8 @@ def _explain(payload: bytes, kinds: tuple[type[events.Event], ...], failure: Exc
         return Undecodable("not_utf8", "$", f"byte {mistake.start} is not UTF-8 ({mistake.reason})")
     try:
         header = _header.decode(payload)
+    except RecursionError:
+        return Undecodable("invalid_field", "$", "nested too deeply")
     except msgspec.ValidationError:
         return Undecodable("invalid_field", "$", "the payload must be a JSON object")
     except msgspec.DecodeError as mistake:
@@ -79,9 +81,9 @@ def _explain(payload: bytes, kinds: tuple[type[events.Event], ...], failure: Exc
     versions = [version_of(kind) for kind in kinds if name_of(kind) == header.type]
     if not versions:
         names = sorted(map(name_of, kinds))
-        return Undecodable("unknown_type", "$.type", f"{header.type!r} is none of {names}")
+        return Undecodable("unknown_type", "$.type", f"{header.type!r:.80} is none of {names}")
     if header.version not in versions:
-        return Undecodable("unknown_version", "$.version", f"{header.version!r} is none of {versions}")
+        return Undecodable("unknown_version", "$.version", f"{header.version!r:.80} is none of {versions}")
     return _invalid(str(failure))
 
 

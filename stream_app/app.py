@@ -6,6 +6,8 @@ agents; `/health` and `/metrics` are Faust views. Why the loops are no agents: 7
 
 import asyncio
 import logging
+import os
+import signal
 import socket
 import ssl
 import tempfile
@@ -25,9 +27,9 @@ from prometheus_client import generate_latest  # noqa: E402
 
 from schemas.topics import ALERTS, MODELS  # noqa: E402
 from stream_app import logs, roles  # noqa: E402
-from stream_app.errors import SetupError  # noqa: E402
+from stream_app.errors import NeighbourDown, SetupError  # noqa: E402
 from stream_app.flow.loop import Loop, calm_garbage_collector  # noqa: E402
-from stream_app.flow.slot import take_slot  # noqa: E402
+from stream_app.flow.slot import Slot, take_slot  # noqa: E402
 from stream_app.flow.watchdog import Watchdog  # noqa: E402
 from stream_app.model import load_model  # noqa: E402
 from stream_app.notifying.notify import Notifier  # noqa: E402
@@ -36,6 +38,9 @@ from stream_app.settings import Settings, need  # noqa: E402
 
 log = logging.getLogger("moodstream.worker")
 
+FAILED_IN_A_ROW = 5  # so many attempts without a commit are no hiccup
+STOP_S = 20.0  # below the 30 s that Kubernetes and systemd's usual units give
+EXIT_SETUP = 2
 STALE_S = 60.0  # a loop that neither polled nor committed for this long is not healthy
 
 
@@ -48,7 +53,7 @@ def run_worker(settings: Settings) -> None:
     roles.check_neighbours(settings)
     slot = take_slot(settings)
     try:
-        Host(settings, slot.number).run()
+        Host(settings, slot).run()
     finally:
         slot.release()
 
@@ -56,9 +61,10 @@ def run_worker(settings: Settings) -> None:
 class Host:
     """The Faust side of one worker."""
 
-    def __init__(self, settings: Settings, slot: int) -> None:
+    def __init__(self, settings: Settings, slot: Slot) -> None:
         self._settings = settings
-        self._slot = slot
+        self._lease = slot
+        self._slot = slot.number
         self._loops: list[Loop] = []
         self._watch: ModelWatch | None = None
         self._failure: BaseException | None = None
@@ -71,7 +77,8 @@ class Host:
         port = self._settings.web_port or _free_port(self._settings.web_host)
         main = self._main_app(port)
         apps = [main] + ([self._models_app()] if "models" in self._settings.roles else [])
-        worker = faust.Worker(
+        self._lease.when_lost(self._slot_lost)
+        worker = _Worker(
             *apps, override_logging=False, redirect_stdouts=False, quiet=True, loop=asyncio.new_event_loop()
         )
         calm_garbage_collector()
@@ -83,6 +90,7 @@ class Host:
             port,
         )
         try:
+            worker.on_stop_begun = self._leave_in_bounded_time
             worker.spinner = None  # it writes escape codes to stdout, also where that is a file
             worker.execute_from_commandline()
         except SystemExit as ended:  # Faust leaves this way whatever happened; a failure of ours is what counts
@@ -107,6 +115,23 @@ class Host:
 
     def _failed(self, failure: BaseException) -> None:
         self._failure = self._failure or failure
+
+    def _slot_lost(self) -> None:
+        """Another worker has this number: leave, and be started again with a free one."""
+        self._failed(NeighbourDown("Redis", f"slot {self._slot} was not renewed in time and is another worker's now"))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def _leave_in_bounded_time(self) -> None:
+        """With Kafka away its clients may never come back from leaving. Nothing uncommitted is lost by ending."""
+
+        def end() -> None:
+            log.warning("not through with leaving after %.0f s: ending at once", STOP_S)
+            self._lease.release()
+            os._exit(EXIT_SETUP if self._failure else 0)
+
+        timer = threading.Timer(STOP_S, end)
+        timer.daemon = True
+        timer.start()
 
     # --- Faust apps ------------------------------------------------------------------------------------------------
 
@@ -201,7 +226,22 @@ class Host:
             if (idle := loop.idle_s()) > STALE_S
         ]
         wrong += [f"{loop.stage.name}: joining its group" for loop in self._loops if not loop.joined]
+        wrong += [
+            f"{loop.stage.name}: {loop.failed_in_a_row} attempts in a row failed"
+            for loop in self._loops
+            if loop.failed_in_a_row >= FAILED_IN_A_ROW
+        ]
         return wrong + ([f"failed: {self._failure}"] if self._failure else [])
+
+
+class _Worker(faust.Worker):
+    """Says when it begins to stop."""
+
+    on_stop_begun: Callable[[], None]
+
+    async def stop(self) -> None:
+        self.on_stop_begun()
+        await super().stop()
 
 
 def _service(loop: Loop, failed: Callable[[BaseException], None]) -> type[faust.Service]:

@@ -32,7 +32,7 @@ from stream_app.recording.migrate import revision
 from stream_app.recording.record import RecordStage
 from stream_app.scoring.score import ScoreStage
 from stream_app.scoring.scorer import Scorer
-from stream_app.serving.model_watch import ModelWatch
+from stream_app.serving.model_watch import ModelWatch, latest
 from stream_app.settings import Settings, need
 
 
@@ -44,7 +44,7 @@ def check_neighbours(settings: Settings) -> None:
     """
     need(settings, "kafka")
     topics = [topic for topic in ALL if {*topic.readers, *topic.writers} & set(settings.roles)]
-    if missing := [finding.topic for finding in Admin(settings).check_topics(topics) if "missing" in finding.what]:
+    if missing := Admin(settings).missing(topics):
         raise no_topic(settings, missing)
     if "record" in settings.roles:
         need(settings, "database")
@@ -75,9 +75,9 @@ def model_watch(settings: Settings, score: ScoreStage) -> ModelWatch:
         return load_model(settings.model_copy(update={"model": path}))
 
     watch = ModelWatch(load, score.switch)
-    promotions = [delivery for delivery in read(settings, [MODELS.name]) if delivery is not None]
-    if promotions:
-        watch.announced(promotions[-1].value)
+    promotion = latest(delivery.value for delivery in read(settings, [MODELS.name]) if delivery is not None)
+    if promotion is not None:
+        watch.announced(promotion)
     return watch
 
 

@@ -4,6 +4,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,6 +37,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture
 def database(stack: Stack) -> Iterator[str]:
     """The URL of an empty database of this test's own."""
+    with fresh_database(stack) as url:
+        yield url
+
+
+@contextmanager
+def fresh_database(stack: Stack) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex[:12]}"
     _execute(stack.postgres.url, f"CREATE DATABASE {name}")
     yield stack.postgres.url.rsplit("/", 1)[0] + f"/{name}"

@@ -21,8 +21,7 @@ def reach_kafka(settings: Settings, *topics: Topic) -> None:
         from stream_app.flow.kafka.admin import Admin
         from stream_app.flow.kafka.clients import no_topic
 
-        missing = [f.topic for f in Admin(settings).check_topics(topics) if f.what.startswith("missing")]
-        if missing:
+        if missing := Admin(settings).missing(topics):
             raise no_topic(settings, missing)
 
 

@@ -32,6 +32,7 @@ from stream_app.flow.watchdog import Watchdog
 # keep an angry customer waiting behind it.
 SETTLE_TARGET_S = 0.5
 SMALLEST_BATCH = 16
+FIRST_BATCH = 64  # learn the pace on little: 4,000 texts at once would keep a slow model busy for minutes
 
 
 class Loop:
@@ -56,10 +57,12 @@ class Loop:
         self._watchdog_s = watchdog_s
         self._clock = clock
         self._stopping = threading.Event()
-        self._size = batch_events
+        self._size = min(batch_events, FIRST_BATCH)
+        self._waits = _back_off()
         self._log = logging.getLogger(f"moodstream.{stage.name}")
         self._last_progress = clock()
         self.settled = 0
+        self.failed_in_a_row = 0  # sessions lost and transactions aborted since the last commit
         self.joined = False  # whether the group has given this worker its share, if only of nothing, at least once
 
     def stop(self) -> None:
@@ -72,19 +75,12 @@ class Loop:
 
     def run(self) -> None:
         """Until `stop`. Raises what no retry can mend; nothing of the open batch is committed then."""
-        waits = _back_off()
         try:
             while not self._stopping.is_set():
-                before = self.settled
                 try:
                     self._session()
                 except (SessionLost, NeighbourDown) as lost:
-                    metrics.BATCH_HELD.labels(self.stage.name, type(lost).__name__).inc()
-                    if self.settled > before:
-                        waits = _back_off()
-                    pause = next(waits)
-                    self._log.warning("session over, next in %.1f s: %s", pause, lost)
-                    self._stopping.wait(pause)
+                    self._failed("session over", lost)
         finally:
             self.stage.close()
 
@@ -117,16 +113,15 @@ class Loop:
         offsets = next_offsets(batch)
         if not self._port.holds(offsets):
             self._log.info("partitions were taken away during a batch; taking the rest of it again")
-            self._port.rewind(first_offsets(batch))
+            self._take_again(batch)
             return
         # 3. Commit outputs and offsets together.
         try:
             with self._watchdog.armed(self._watchdog_s):
                 self._port.commit(settled.records, offsets)
         except Aborted as aborted:
-            metrics.BATCH_HELD.labels(self.stage.name, "Aborted").inc()
-            self._log.warning("transaction aborted, taking the batch again: %s", aborted)
-            self._port.rewind(first_offsets(batch))
+            self._failed("transaction aborted, taking the batch again", aborted)
+            self._take_again(batch)
             return
         # 4. Only now does it count.
         self._count(batch, settled, took, time.perf_counter() - started - took)
@@ -143,12 +138,29 @@ class Loop:
                 self._log.warning("holding %d events, again in %.1f s: %s", len(batch), pause, held)
             if self._stopping.wait(pause):
                 return None
-            self._port.keep_alive()
+            with self._watchdog.armed(self._watchdog_s):
+                self._port.keep_alive()
             self._progress()
+
+    def _take_again(self, batch: Sequence[Delivery]) -> None:
+        """Half as much of it: perhaps it took so long that the group gave its partitions away."""
+        self._size = max(SMALLEST_BATCH, self._size // 2)
+        with self._watchdog.armed(self._watchdog_s):
+            self._port.rewind(first_offsets(batch))
+
+    def _failed(self, what: str, failure: Exception) -> None:
+        """Say so, count it, wait before the next attempt; longer each time until a batch goes through."""
+        metrics.BATCH_HELD.labels(self.stage.name, type(failure).__name__).inc()
+        self.failed_in_a_row += 1
+        pause = next(self._waits)
+        self._log.warning("%s, next attempt in %.1f s: %s", what, pause, failure)
+        self._stopping.wait(pause)
 
     def _count(self, batch: Sequence[Delivery], settled: Settled, settle_s: float, commit_s: float) -> None:
         name = self.stage.name
         self.settled += len(batch)
+        self.failed_in_a_row = 0
+        self._waits = _back_off()
         self._size = _next_size(self._size, self._batch_events, len(batch), settle_s)
         metrics.EVENTS.labels(name).inc(len(batch))
         metrics.BATCH_EVENTS.labels(name).observe(len(batch))

@@ -10,6 +10,7 @@ import os
 import re
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import redis
@@ -27,6 +28,11 @@ class Slot:
     def __init__(self, number: int, lease: "Lease | None" = None) -> None:
         self.number = number
         self._lease = lease
+
+    def when_lost(self, call: Callable[[], None]) -> None:
+        """`call` once, from another thread, when somebody else has taken the number."""
+        if self._lease is not None:
+            self._lease.on_lost = call
 
     def release(self) -> None:
         if self._lease is not None:
@@ -74,6 +80,7 @@ class Lease:
         self._key = key
         self._me = _identity(os.getpid())
         self._over = threading.Event()
+        self.on_lost: Callable[[], None] = lambda: None
 
     def take(self) -> bool:
         owner = self._client.get(self._key)
@@ -90,11 +97,16 @@ class Lease:
         self._client.close()
 
     def _renew(self) -> None:
-        """A lease lost while Redis was away costs nothing: Kafka itself fences the second owner of a slot."""
+        """Keep the lease; take it again if Redis forgot it; say so if it is another's.
+
+        Two owners of a slot lose nothing, for Kafka fences one of them, but then the other, and so on for ever.
+        """
         while not self._over.wait(LEASE_S / 3):
             try:
-                if not self._client.eval(self._RENEW, 1, self._key, self._me, int(LEASE_S * 1000)):
-                    self._client.set(self._key, self._me, px=int(LEASE_S * 1000), nx=True)
+                kept = self._client.eval(self._RENEW, 1, self._key, self._me, int(LEASE_S * 1000))
+                if not kept and not self._client.set(self._key, self._me, px=int(LEASE_S * 1000), nx=True):
+                    self._over.set()
+                    self.on_lost()
             except redis.RedisError:
                 continue
 

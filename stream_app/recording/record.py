@@ -92,7 +92,11 @@ class RecordStage:
         return Settled(records=())
 
     def resume_from(self, assigned: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """The stored offsets; 0 for a topic that was made anew since. Raises NeighbourDown."""
+        """The stored offsets; 0 for a topic that was made anew since, and all of it for a database that is new.
+
+        Never Kafka's committed offset: that one is for lag tools, and may stand where another database ended.
+        Raises NeighbourDown.
+        """
         self._topic_ids.update(self._ask_topic_ids(sorted({topic for topic, _ in assigned})))
         stood = self._stood()
         resume: Offsets = {}
@@ -100,9 +104,8 @@ class RecordStage:
             offset, topic_id = stood.get(place, Stood())
             self._expected[place] = offset
             self._in_doubt.pop(place, None)
-            if offset is not None:
-                anew = topic_id is not None and topic_id != self._topic_ids.get(place[0], topic_id)
-                resume[place] = 0 if anew else offset
+            anew = topic_id is not None and topic_id != self._topic_ids.get(place[0], topic_id)
+            resume[place] = 0 if offset is None or anew else offset
         return resume
 
     def close(self) -> None:

@@ -72,6 +72,9 @@ class ModelScorer:
 
     def check_canary(self) -> None:
         canary = self.manifest.canary
+        if not canary:  # an imported model: no score to compare with, but it must at least answer
+            self._compute([ModelInput("好 good", None)])
+            return
         found = self._compute([ModelInput(text.text, text.context) for text in canary])
         for text, scores in zip(canary, found, strict=True):
             recorded = Scores(text.negative, text.neutral, text.positive, text.anger)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from schemas import codec
@@ -27,6 +28,7 @@ class ModelWatch:
         self._load = load
         self._switch = switch
         self._serving: tuple[str, str] | None = None
+        self._since: datetime | None = None
 
     def announced(self, payload: bytes | None) -> None:
         """Load, check, switch. Raises nothing: a failure is one line in the log and leaves the serving model alone."""
@@ -37,7 +39,8 @@ class ModelWatch:
             log.error("an announcement on %s cannot be read, the serving model stays: %s", MODELS.name, mistake)
             return
         assert isinstance(promoted, ModelPromoted)  # the topic carries nothing else: schemas/topics.py
-        if self._serving == (promoted.model, promoted.path):
+        # An older promotion is history: a worker in a new slot reads the topic from its beginning.
+        if self._serving == (promoted.model, promoted.path) or (self._since and promoted.promoted_at < self._since):
             return
         try:
             # 2. Load it. 3. Does it give the scores it gave when it was made?
@@ -55,5 +58,18 @@ class ModelWatch:
             MODEL_SWITCHES.labels("refused").inc()
             return
         MODEL_SWITCHES.labels("serves").inc()
-        self._serving = (promoted.model, promoted.path)
+        self._serving, self._since = (promoted.model, promoted.path), promoted.promoted_at
         log.info("model %s serves, promoted by %s: %s", promoted.model, promoted.promoted_by, promoted.reason)
+
+
+def latest(payloads: Iterable[bytes | None]) -> bytes | None:
+    """The newest promotion among these; what cannot be read is none."""
+    found: list[tuple[datetime, bytes]] = []
+    for payload in payloads:
+        try:
+            promoted = codec.decode(MODELS.name, payload)
+        except codec.Undecodable:
+            continue
+        if isinstance(promoted, ModelPromoted) and payload is not None:
+            found.append((promoted.promoted_at, payload))
+    return max(found)[1] if found else None

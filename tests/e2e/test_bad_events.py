@@ -33,6 +33,7 @@ BAD = {
     "zero bytes": b"",
     "null": None,
     "nested without end": b'{"a":' * 100_000,
+    "a type nested too deeply": b'{"type":' + b"[" * 2000 + b"]" * 2000 + b"}",
 }
 ODD_BUT_GOOD = {
     "empty": "",

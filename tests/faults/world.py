@@ -57,6 +57,13 @@ class Workers:
         """SIGKILL: no handler, no flush, no goodbye."""
         self._processes[chance.choice(sorted(self._processes))].kill()
 
+    def freeze_one(self, chance: random.Random, seconds: float) -> None:
+        """SIGSTOP and SIGCONT: a virtual machine that was paused, a laptop that slept."""
+        process = self._processes[chance.choice(sorted(self._processes))]
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)  # longer than the group waits for it
+        process.send_signal(signal.SIGCONT)
+
     def stop(self) -> None:
         """SIGTERM to all. Every worker leaves in bounded time; one still starting may be ended by the signal itself."""
         self._over.set()

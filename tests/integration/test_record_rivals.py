@@ -55,7 +55,7 @@ def test_a_zombie_is_refused_and_writes_nothing(migrated: str, stage: RecordStag
 
 def test_two_who_both_believe_a_partition_is_new_cannot_both_have_it(migrated: str, stage: RecordStage) -> None:
     with closing(RecordStage(migrated, GROUP)) as rival:
-        assert stage.resume_from([("sentiment", 0)]) == rival.resume_from([("sentiment", 0)]) == {}
+        assert stage.resume_from([("sentiment", 0)]) == rival.resume_from([("sentiment", 0)]) == {("sentiment", 0): 0}
         rival.settle(reviews(5))
 
     with pytest.raises(SessionLost):

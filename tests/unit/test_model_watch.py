@@ -11,7 +11,7 @@ from schemas.codec import encode
 from schemas.events import ModelPromoted
 from stream_app.scoring.quick import QuickScorer
 from stream_app.scoring.scorer import CanaryFailed, Scorer
-from stream_app.serving.model_watch import ModelWatch
+from stream_app.serving.model_watch import ModelWatch, latest
 
 
 class NewScorer(QuickScorer):
@@ -23,10 +23,10 @@ class DamagedScorer(NewScorer):
         raise CanaryFailed("canary 3 gives anger 0.12\ninstead of 0.97")
 
 
-def promotion(model: str = "new", path: str = "/bundles/new") -> bytes:
+def promotion(model: str = "new", path: str = "/bundles/new", day: int = 1) -> bytes:
     return encode(
         ModelPromoted(
-            model=model, path=path, promoted_at=datetime(2025, 6, 1, tzinfo=UTC), promoted_by="trainer",
+            model=model, path=path, promoted_at=datetime(2025, 6, day, tzinfo=UTC), promoted_by="trainer",
             reason="better on held-back labels",
         )
     )  # fmt: skip
@@ -98,6 +98,24 @@ def test_a_model_announced_again_is_not_loaded_again() -> None:
     watching.announced(promotion())
 
     assert len(serving) == 1
+
+
+def test_promotions_of_the_past_do_not_replace_the_model_of_today() -> None:
+    """A worker in a new slot reads the topic from its beginning."""
+    watching, serving = watch(lambda path: NewScorer())
+
+    watching.announced(promotion(day=3))
+    for day in (1, 2, 3):
+        watching.announced(promotion(path=f"/bundles/{day}", day=day))
+
+    assert len(serving) == 2, "the one at the start, and another of the same day from elsewhere"
+
+
+def test_the_latest_promotion_is_the_newest_that_can_be_read() -> None:
+    newest = promotion(day=9)
+
+    assert latest([promotion(day=2), newest, promotion(day=5), None, b"tombstone of another kind"]) == newest
+    assert latest([None, b"{"]) is None
 
 
 def test_a_model_that_failed_may_be_announced_again_when_it_is_mended() -> None:

@@ -85,6 +85,11 @@ class Admin:
             self._wait(self._client.delete_topics(doomed, operation_timeout=_CALL_S), "deleting topics")
             self._until(lambda: not set(doomed) & self._partitions().keys(), "deleted topics to be gone")
 
+    def missing(self, topics: Iterable[Topic]) -> list[str]:
+        """The names of those that are not there, or that this user may not see. Needs no right but to see them."""
+        existing = self._partitions()
+        return [topic.name for topic in topics if topic.name not in existing]
+
     def check_topics(self, topics: Iterable[Topic]) -> list[Finding]:
         """What is missing or differs."""
         topics = list(topics)

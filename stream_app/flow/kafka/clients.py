@@ -91,6 +91,8 @@ def raise_if_setup(error: KafkaError, about: str) -> None:
     """Raise SetupError where only a person can mend it; otherwise return."""
     if (what := _RIGHTS.get(error.code())) is not None:
         raise SetupError(f"Kafka refuses {about}: {what} ({error.str()})")
+    if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+        raise SetupError(f"Kafka refuses {about}: a message is too large for its topic; see `moodstream check`")
     if error.code() in _MISSING:
         raise SetupError(f"Kafka has no topic for {about}: run `moodstream init` ({error.str()})")
 

@@ -61,7 +61,11 @@ class ReaderPort:
             size += self._take(deliveries, min(_CHUNK, most - before), max(left, 0))
             if left <= 0 or len(deliveries) == before:
                 break
-        if self._revoked:  # a rebalance inside this poll: what it took away is not ours to process
+        # A rebalance inside this poll. What it took away is not ours to process; of a partition that came back at once
+        # (a worker that was frozen rejoins in milliseconds) the old deliveries and the new cannot be told apart.
+        if back := self._revoked & self._held:
+            raise SessionLost(f"{len(back)} partitions were lost and given back within one poll")
+        if self._revoked:
             deliveries = [d for d in deliveries if (d.topic, d.partition) not in self._revoked]
         return deliveries
 
@@ -78,24 +82,28 @@ class ReaderPort:
         self._resume()
 
     def rewind(self, first: Offsets) -> None:
+        # Of a partition that went and came back, the batch's offsets are the old owner's; what is carried is the new's.
+        targets = {name: offset for name, offset in first.items() if name in self._held and name not in self._revoked}
         for delivery in self._carry:
-            first = {(delivery.topic, delivery.partition): delivery.offset} | first
+            targets.setdefault((delivery.topic, delivery.partition), delivery.offset)
         self._carry = []
         self._resume()
         try:
-            for partition, offset in first.items():
-                if partition in self._held and partition not in self._revoked:
-                    self._reader.seek(KafkaPartition(*partition, offset))
+            for name, offset in targets.items():
+                self._reader.seek(KafkaPartition(*name, offset))
         except KafkaException as failure:
             raise SessionLost(f"seek: {failure.args[0].str()}") from failure
 
     def keep_alive(self) -> None:
         reader = self._reader
-        reader.pause(reader.assignment())
-        message = reader.poll(0)
-        if message is not None:
-            self._carry.extend(self._good([message]))
-        reader.pause(reader.assignment())  # a rebalance inside poll may have brought partitions that are not paused
+        try:
+            reader.pause(reader.assignment())
+            message = reader.poll(0)
+            if message is not None:
+                self._carry.extend(self._good([message]))
+            reader.pause(reader.assignment())  # a rebalance inside poll may have brought partitions that are not paused
+        except KafkaException as failure:
+            raise SessionLost(f"pause: {failure.args[0].str()}") from failure
         self._paused = True
 
     def close(self) -> None:
