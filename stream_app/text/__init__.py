@@ -8,4 +8,6 @@ Pure functions without clock, network or model; the stream, the `score` command 
 2. `redact.py`: personal data becomes placeholders such as `<phone>`; the patterns live in `accounts.py` (what follows
    a label), `phones.py`, `numbers.py` (what a check digit or a shape gives away), `addresses.py` and `names.py`;
 3. `language.py`: zh, en, mixed or other.
+
+Most texts hold nothing to take out, so what they cost is the asking: `hints.py` says which questions are cheap.
 """

@@ -20,6 +20,7 @@ _EMAIL_SPOKEN: Final = re.compile(
 
 _IS: Final = r"(?:号码|账号|帐号|号|ID|id|Id)?\s?(?:就是|是|为|[:：=]|\s){0,3}"
 _WECHAT: Final = re.compile(
+    "(?=[微薇威徽加vVwW+])"
     r"((?:微信|薇信|威信|徽信|(?<![A-Za-z0-9])(?:[vV][xX]|[vV]信|[wW][xX]|[Ww]ei[Xx]in|[Ww]e[Cc]hat)"
     r"|(?<![A-Za-z0-9])[vV](?=[:：])|加[vV微]|\+[vV](?=[:： ]))"
     rf"{_IS})([A-Za-z0-9][A-Za-z0-9_-]{{4,19}})(?![A-Za-z0-9_-])"
@@ -35,6 +36,7 @@ _PASSPORT: Final = re.compile(
 _TOKEN: Final = r"[A-Za-z]{0,6}[0-9](?:-?[A-Za-z0-9]){4,32}"
 _AFTER: Final = r"(?![A-Za-z0-9]|\.[0-9]|元|块|[年月日时点分])"
 _PARCEL_LABELLED: Final = re.compile(
+    "(?=[快物运包面货顺圆中申韵百极邮京取TtWw])"
     r"((?:(?:快递|物流|运|包裹|面|货运|顺丰|圆通|中通|申通|韵达|百世|极兔|邮政|京东)(?:单号|编号|号码|号|单)|取件码"
     r"|[Tt]racking(?: (?:number|no\.?|code|id|ID|#)| ?#)?|TRACKING(?: NUMBER)?|[Ww]aybill(?: (?:number|no\.?))?)"
     r"(?:是|为|[:：#]| is|\s){0,3})"
@@ -45,6 +47,7 @@ _PARCEL: Final = re.compile(
     r"|1Z[0-9A-Z]{16}|[A-Z]{2}[0-9]{9}(?:CN|US|GB|HK|JP|DE|FR|SG|TW)|9[2-5][0-9]{20})(?![A-Za-z0-9])"
 )
 _ORDER_LABELLED: Final = re.compile(
+    "(?=[订定服售退换工交流支发采预单OoIiTtCcRrBb])"
     r"((?:(?:订单|定单|服务单|售后单|退货单|换货单|退款单|工单|交易|流水|支付|发票|采购单|预订|预定)(?:编号|单号|号码|号|ID|id)"
     r"|单号|订单|(?:[Oo]rder|ORDER|[Ii]nvoice|[Tt]ransaction|[Cc]onfirmation|[Cc]ase|[Tt]icket|[Rr]eference|[Rr]ef"
     r"|[Bb]ooking|[Rr]eservation|[Cc]laim|[Rr]equest|[Ii]ncident)"

@@ -56,12 +56,13 @@ _STREET_KINDS: Final = (
 )
 _FLAT_US: Final = r"(?:,? (?:(?:Apt|Apartment|Suite|Ste|Unit|Room|Rm)\.? ?#?|#)[0-9A-Za-z-]{1,6})?"
 _STREET_US: Final = re.compile(
-    r"(?<![0-9A-Za-z$¥.,#-])[0-9]{1,6}[A-Z]? (?:(?:[NSEW]|North|South|East|West|NE|NW|SE|SW)\.? )?"
+    r"[0-9](?<![0-9A-Za-z$¥.,#-][0-9])[0-9]{0,5}[A-Z]? (?:(?:[NSEW]|North|South|East|West|NE|NW|SE|SW)\.? )?"
     rf"(?:(?:[A-Z][A-Za-z'-]{{1,20}}|[0-9]{{1,3}}(?:st|nd|rd|th)) ){{1,3}}(?:{_STREET_KINDS})\b\.?{_FLAT_US}"
     r"(?:,? (?:[A-Z][A-Za-z.'-]{1,20} ?){1,3},? [A-Z]{2}(?: [0-9]{5}(?:-[0-9]{4})?)?(?![A-Za-z]))?"
 )
 # In lower case only behind words that announce an address: "10 long road trips" is none.
 _STREET_US_ANNOUNCED: Final = re.compile(
+    "(?=[lasdh])"
     r"((?:lives? at|address is|address:|ship to|deliver to|send (?:it )?to|home at) ?)"
     rf"[0-9]{{1,6}} (?:[a-z0-9.'-]{{1,20}} ){{1,3}}(?:{_STREET_KINDS})\b\.?{_FLAT_US}",
     re.IGNORECASE,

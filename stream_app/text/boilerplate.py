@@ -66,8 +66,8 @@ _HINT: Final = re.compile(
     "|did not|didn't|has not|hasn't|o written|o review|o comment|o feedback|utomatic|efault|dd my|dd our|dd me on|lick "
     "|ap the link|ap this link|ap link|arn |ent from|ent via|ent with|osted |weeted |et Outlook"
 )
-# For texts without Chinese, at a sixth of the cost: every English pattern holds a blank and one of these behind
-# it, the search for a blank skips ahead fastest, and the look ahead rules out most words by their first letter.
+# For texts without Chinese, asked first and at a sixth of the cost: every English pattern holds a blank and one of
+# these behind it. The search for a blank skips ahead fastest, the look ahead rules out most words by one letter.
 _HINT_ENGLISH: Final = re.compile(
     " (?=[rcfWwTtlvO])(?:review|comment|feedback|rating|[Ww]e[Cc]hat|[Ww]hats[Aa]pp|[Tt]elegram|link|from home"
     "|Outlook for |(?:from|via|with) (?:my|the) [iAGBmp])"
@@ -76,7 +76,7 @@ _HINT_ENGLISH: Final = re.compile(
 
 def without_boilerplate(text: str) -> tuple[str, bool]:
     """Clauses that match a table above go, with the punctuation behind them. The second value: was there one."""
-    if (not holds_han(text) and not _HINT_ENGLISH.search(text)) or not _HINT.search(text):
+    if not (holds_han(text) or _HINT_ENGLISH.search(text)) or not _HINT.search(text):
         return text, False
     text, clauses = _BOILERPLATE.subn(" ", text)
     return text, clauses > 0

@@ -7,6 +7,7 @@ make is in a table below, or where five or more single characters in a row leave
 import re
 from typing import Final
 
+from stream_app.text.hints import holds_han
 from stream_app.text.words import words
 
 _HAN: Final = r"\u3400-\u4dbf\u4e00-\u9fff"
@@ -62,15 +63,15 @@ _LATIN_ROW: Final = re.compile(
     # the look behind comes second, since a search that begins with a set skips ahead
     rf"[A-Za-z](?<![A-Za-z0-9{_LOUD}][A-Za-z])([{_LOUD}{_QUIET}]{{1,2}})[A-Za-z](?:\1[A-Za-z])+(?![A-Za-z0-9])"
 )
-# The last two letters of a row and the separator before them. " a b" is rare, a letter is not.
-_LATIN_ROW_HINT: Final = re.compile(rf"[{_LOUD}{_QUIET}][A-Za-z][{_LOUD}{_QUIET}]{{1,2}}[A-Za-z](?![A-Za-z0-9])")
+# The last two letters of a row and the separators before them. " a b " is rare, a letter is not.
+_LATIN_ROW_HINT: Final = re.compile(rf"([{_LOUD}{_QUIET}])[A-Za-z][{_LOUD}{_QUIET}]?\1[A-Za-z](?![A-Za-z0-9])")
 _SEPARATORS: Final = re.compile(rf"[{_LOUD}{_QUIET}]+")
 
 
 def joined(text: str) -> tuple[str, bool]:
     """Words of the tables lose the separators inside them. The second value: was any word pulled apart."""
     before = text
-    if not text.isascii():
+    if holds_han(text):
         if _HAN_ROW_HINT.search(text):
             text = _HAN_ROW.sub(_han_row, text)
         if _WORD_HINT.search(text):

@@ -2,7 +2,8 @@
 
 A test may say yes where nothing is; it must not say no where something is. Measured on English texts of 180 characters:
 one character `in` the text takes 0.03 µs, a word 0.15, a regex that begins with a literal 0.2-0.7, one that begins with
-a set 0.8-1.5, one that begins with words 3-10, one that begins with a look behind or ignores case 15 and more.
+a set 0.8-1.5, one that begins with words 3-10, one that begins with a look behind or ignores case up to 20. A pattern
+that begins with many words takes a third if a look ahead for their first letters stands before them: `(?=[SsDd])`.
 """
 
 import re

@@ -18,7 +18,8 @@ _FOREIGN: Final = (
 _NOT_HAN: Final = re.compile(f"[{_LATIN}{_FOREIGN}]")
 _FOREIGN_LETTERS: Final = re.compile(f"[{_FOREIGN}]")
 _WORD: Final = re.compile(f"[{_LATIN}]+(?:['’][{_LATIN}]+)?")
-_ACCENTED: Final = re.compile("[\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u1e00-\u1eff¿¡]")
+_ACCENTS: Final = "\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u1e00-\u1eff¿¡"
+_ACCENTED: Final = re.compile(f"[{_ACCENTS}]")
 
 # Words that hardly any English sentence avoids, and those of the trade.
 _ENGLISH: Final = words(
@@ -49,7 +50,9 @@ _LOAN: Final = words(
 )
 _NO_PROSE: Final = _LOAN | _ENGLISH
 
-# For ASCII, as bytes: letters in lower case, all else a blank. Translating and splitting takes a quarter of `_WORD`.
+# Without one of these a text says no more about its language than its ASCII letters do (’, …, emoji).
+_BEYOND_ASCII: Final = re.compile(f"[{_ACCENTS}{_FOREIGN}{_HAN}]")
+# For those, as bytes: letters in lower case, all else a blank. Translating and splitting takes a quarter of `_WORD`.
 _BLANK: Final = ord(" ")
 _ASCII_WORDS: Final = bytes(ord(c.lower()) if c.isascii() and c.isalpha() else _BLANK for c in map(chr, range(256)))
 _OTHERS_ASCII: Final = frozenset(word.encode() for word in _OTHERS if word.isascii())
@@ -63,8 +66,8 @@ def guess(text: str) -> str:
     """
     if "<" in text or "[" in text:
         text = _NO_WORDS.sub(" ", text)
-    if text.isascii():
-        ascii_words = text.encode().translate(_ASCII_WORDS).split()
+    if text.isascii() or not _BEYOND_ASCII.search(text):
+        ascii_words = text.encode("ascii", "replace").translate(_ASCII_WORDS).split()
         if _OTHERS_ASCII.isdisjoint(ascii_words):
             return "en" if ascii_words else "other"
         return _latin(text, _WORD.findall(text))

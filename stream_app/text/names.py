@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+from stream_app.text.hints import holds_han
+
 _HAN: Final = "\u4e00-\u9fff"
 # The 300 commonest, without those that begin everyday words more often than names (时, 向, 安, 成, 明, 从, 连, 应 …).
 _SURNAMES: Final = (
@@ -35,10 +37,12 @@ _TITLE: Final = r"(?:(?:Mr|Mrs|Ms|Dr)\.? )?"
 _CAPITALISED: Final = r"(?:[A-Z]'|Mc|Mac)?[A-Z][a-z]{1,15}(?:-[A-Z][a-z]{1,15})?"
 _FULL: Final = rf"{_CAPITALISED}(?: [A-Z]\.?)?(?: {_CAPITALISED})"
 _SHIP_TO: Final = re.compile(
+    "(?=[SsDd])"
     r"((?:[Ss]hip(?:ped|ping)?|[Dd]eliver(?:ed|y)?|[Ss]en[td])(?: it| this| them)? [Tt]o:? |[Ss]hipping name:? )"
     rf"({_TITLE}{_FULL}{{1,2}})\b"
 )
 _NAMED: Final = re.compile(
+    "(?=[RrAaCcFfNn])"
     r"((?:[Rr]ecipient|[Aa]ttn|ATTN|[Cc]ustomer [Nn]ame|[Ff]ull [Nn]ame|(?<![a-z] )[Nn]ame|[Cc]onsignee)(?: is|:) ?)"
     rf"({_TITLE}{_FULL}{{0,2}})\b"
 )
@@ -76,8 +80,9 @@ def may_hold_names(text: str) -> object:
 
 def without_names(text: str) -> str:
     """Names of recipients and of whoever introduces themselves become `<name>`; those in passing stay."""
-    for pattern in (_WITH_COLON, _WITHOUT_COLON, _BEFORE, _BETWEEN):
-        text = pattern.sub(_chinese, text)
+    if holds_han(text):
+        for pattern in (_WITH_COLON, _WITHOUT_COLON, _BEFORE, _BETWEEN):
+            text = pattern.sub(_chinese, text)
     for pattern in (_SHIP_TO, _NAMED, _MY_NAME):
         text = pattern.sub(_english, text)
     return text

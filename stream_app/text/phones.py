@@ -11,6 +11,7 @@ GAP: Final = r"[ .\-_()·]{0,2}"
 
 # 1[3-9] and nine digits more, with or without +86.
 _MOBILE: Final = re.compile(
+    "(?=[+081一幺壹①])"
     rf"(?<!{DIGIT})(?<![0-9][.-])(?:(?:\+|00)?86{GAP}|(?<!\+))[1一幺壹①]{GAP}(?:{DIGIT}{GAP}){{9}}{DIGIT}(?!{DIGIT})"
 )
 _CHINA: Final = re.compile(rf"^(?:\+|00)?86{GAP}")
@@ -44,6 +45,7 @@ _ABROAD: Final = re.compile(
     r"(?<![0-9A-Za-z])(?:\+|00)[1-9][0-9]{0,2}[ .-]?(?:\(?[0-9]{1,4}\)?[ .-]?){2,5}[0-9]{2,4}(?![0-9A-Za-z])"
 )
 _LABELLED: Final = re.compile(
+    "(?=[电手座致打拨联热TtPpCcMmFf])"
     r"((?:电话|手机|座机|致电|打给|拨打|联系方式|热线|[Tt]el|TEL|[Pp]hone|PHONE|[Cc]all|[Tt]ext|[Cc]ell|[Mm]obile|[Ff]ax)"
     r"(?:号码|号| number| me| us| back)?(?: at| on)?(?:是|为|: ?|：|\.| is| ){0,3})"
     r"([(+0-9][0-9() .-]{5,17}[0-9])(?![0-9A-Za-z])"
@@ -59,9 +61,8 @@ _SPELLED_OUT: Final = re.compile(rf"\b{_SPELLED}(?:[ ,.-]{{1,2}}{_SPELLED}){{6,1
 _SPELLED_DIGIT: Final = re.compile(_WORDS)
 
 SPELLED_HINT: Final = re.compile(rf"(?:{_WORDS}|{_WORDS.title()})[ ,.-]{{1,2}}(?:{_SPELLED})[ ,.-]")
-# The same for ASCII in lower case, at half the cost, since it begins with what separates words. (Beyond ASCII there are
-# letters that IGNORECASE takes for others: ı, ſ.)
-_SPELLED_HINT_ASCII: Final = re.compile(
+# Two digits inside a longer row, in lower case: half as dear, since it begins with what separates words.
+_SPELLED_HINT_LOWER: Final = re.compile(
     "[ ,.-](?:zero|one|oh|t(?:wo|hree)|f(?:our|ive)|s(?:ix|even)|eight|nine)"
     rf"[ ,.-]{{1,2}}(?:{_WORDS}|oh|double|triple)"
 )
@@ -69,9 +70,8 @@ _SPELLED_HINT_ASCII: Final = re.compile(
 
 def may_hold_spelled_phones(text: str) -> object:
     """A hint of several digits in English words."""
-    if text.isascii() and not _SPELLED_HINT_ASCII.search(text.lower()):
-        return None
-    return SPELLED_HINT.search(text)
+    odd_case = "ı" in text or "ſ" in text or "İ" in text  # IGNORECASE takes them for i and s
+    return (odd_case or _SPELLED_HINT_LOWER.search(text.lower())) and SPELLED_HINT.search(text)
 
 
 def without_phones(text: str) -> str:

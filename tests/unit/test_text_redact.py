@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stream_app.text import redact as module
+from stream_app.text.hints import holds_han
 from stream_app.text.redact import GROUPS, redact
 
 _CASES: Final = tomllib.loads((Path(__file__).parent / "cases" / "redact.toml").read_text(encoding="utf-8"))
@@ -66,6 +68,15 @@ def test_what_belongs_to_the_complaint_stays(raw: str) -> None:
 def test_redacting_twice_changes_nothing_more(raw: str) -> None:
     once = redact(raw).text
     assert redact(once) == (once, ())
+
+
+@given(st.lists(_PIECES.filter(lambda piece: not holds_han(piece)), max_size=8).map(" ".join))
+@settings(deadline=None)
+def test_the_hints_of_texts_without_chinese_miss_nothing(raw: str) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "_WITHOUT_HAN", module._WITH_HAN)
+        wanted = redact(raw)
+    assert redact(raw) == wanted
 
 
 @given(st.lists(st.integers(0, 0x10FFFF).map(chr), max_size=60).map("".join))
