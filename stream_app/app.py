@@ -50,12 +50,21 @@ def run_worker(settings: Settings) -> None:
     Raises SetupError or NeighbourDown before anything was consumed; whatever ended a loop later.
     """
     logs.set_up(settings.log_level, settings.log_format)
+    _warn_of_known_key(settings)
     roles.check_neighbours(settings)
     slot = take_slot(settings)
     try:
         Host(settings, slot).run()
     finally:
         slot.release()
+
+
+def _warn_of_known_key(settings: Settings) -> None:
+    known = settings.pseudonym_key == Settings.model_fields["pseudonym_key"].default
+    if known and not settings.kafka.startswith(("127.", "localhost", "[::1]")):
+        log.warning(
+            "MOODSTREAM_PSEUDONYM_KEY is the public default: pseudonyms can be guessed; set your own and keep it"
+        )
 
 
 class Host:
@@ -74,7 +83,7 @@ class Host:
         watchdog = Watchdog()
         for stage in self._stages():
             self._loops.append(roles.loop(self._settings, stage, self._slot, watchdog))
-        port = self._settings.web_port or _free_port(self._settings.web_host)
+        port = _port_to_bind(self._settings.web_host, self._settings.web_port)
         main = self._main_app(port)
         apps = [main] + ([self._models_app()] if "models" in self._settings.roles else [])
         self._lease.when_lost(self._slot_lost)
@@ -317,8 +326,14 @@ class ReadCommittedTransport(driver.Transport):
     Consumer = _ReadCommittedConsumer
 
 
-def _free_port(host: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _port_to_bind(host: str, port: int) -> int:
+    """The port, or a free one for 0. Raises SetupError where nobody may listen: Faust would say so in a traceback."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+            found: int = probe.getsockname()[1]
+            return found
+    except OSError as failure:
+        where = f"MOODSTREAM_WEB_HOST={host} and MOODSTREAM_WEB_PORT={port}"
+        raise SetupError(f"cannot listen at {where}: {failure.strerror}; another port, or 0 for a free one") from None

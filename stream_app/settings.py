@@ -6,9 +6,19 @@ local stack (`moodstream up`) for the three addresses, then the defaults below.
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import urlsplit
 
-from pydantic import Field, PostgresDsn, SecretStr, TypeAdapter, ValidationError, field_validator
+from pydantic import (
+    Field,
+    FilePath,
+    PostgresDsn,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -41,11 +51,13 @@ class Settings(BaseSettings):
     )
     kafka_username: str = Field("", description="SASL user")
     kafka_password: SecretStr = Field(SecretStr(""), description="SASL password")
-    kafka_ca_file: Path | None = Field(None, description="PEM file of the certificate authority, for *SSL")
+    kafka_ca_file: FilePath | None = Field(None, description="PEM file of the certificate authority, for *SSL")
 
     # --- worker ---------------------------------------------------------------------------------------------------
     roles: Annotated[tuple[Role, ...], NoDecode] = Field(
-        ROLES, description="what this worker does, comma separated; score hears of promotions only beside models"
+        ROLES,
+        min_length=1,
+        description="what this worker does, comma separated; score hears of promotions only beside models",
     )
     slot: int | None = Field(
         None, ge=0, description="this worker's stable number; without it a StatefulSet ordinal or a lease in Redis"
@@ -56,11 +68,13 @@ class Settings(BaseSettings):
     batch_events: int = Field(4000, ge=1, le=20_000, description="the most events in one batch")
     batch_wait_ms: int = Field(25, ge=0, le=10_000, description="the longest a lone event waits for company")
     transaction_timeout_ms: int = Field(
-        10_000, ge=1000, description="an open transaction of a dead worker hides later records this long"
+        10_000, ge=1000, le=900_000, description="an open transaction of a dead worker hides later records this long"
     )
-    watchdog_s: float = Field(45.0, gt=0, description="a batch that hangs this long in Kafka ends the process")
-    event_max_age_days: int = Field(400, ge=1, description="older events become dead letters")
-    event_max_ahead_s: int = Field(3600, ge=0, description="events further in the future become dead letters")
+    watchdog_s: float = Field(45.0, ge=20, description="a batch that hangs this long in Kafka ends the process")
+    event_max_age_days: int = Field(400, ge=1, le=36_500, description="older events become dead letters")
+    event_max_ahead_s: int = Field(
+        3600, ge=0, le=31_536_000, description="events further in the future become dead letters"
+    )
 
     # --- model ----------------------------------------------------------------------------------------------------
     model: str = Field("default", description="default, quick (a stand-in), or a folder with a bundle")
@@ -98,9 +112,32 @@ class Settings(BaseSettings):
     @field_validator("redis")
     @classmethod
     def _redis_url(cls, value: SecretStr) -> SecretStr:
-        if value.get_secret_value() and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("must start with redis:// or rediss://")
+        if value.get_secret_value() and not _is_url(value.get_secret_value(), ("redis", "rediss")):
+            raise ValueError("must be redis://[user:password@]host:port/number, special characters written as %XX")
         return value
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _http_url(cls, value: str) -> str:
+        if value and not _is_url(value, ("http", "https")):
+            raise ValueError("must be http://host[:port]/path or https://…")
+        return value
+
+    @field_validator("pseudonym_key")
+    @classmethod
+    def _key_size(cls, value: SecretStr) -> SecretStr:
+        if len(value.get_secret_value().encode()) > 64:  # what BLAKE2b takes as a key
+            raise ValueError("must be at most 64 bytes in UTF-8")
+        return value
+
+    @model_validator(mode="after")
+    def _login(self) -> Self:
+        if self.kafka_security_protocol.startswith("SASL"):
+            missing = [name for name in ("kafka_username", "kafka_password") if not _plain(getattr(self, name))]
+            if missing:
+                names = " and ".join(PREFIX + name.upper() for name in missing)
+                raise ValueError(f"{names}: needed with {self.kafka_security_protocol}")
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -143,7 +180,17 @@ def _refuse_unknown_variables() -> None:
         raise SetupError(f"unknown setting {', '.join(unknown)}; `moodstream worker --help` lists them all")
 
 
+def _is_url(value: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:  # its message may quote a password
+        return False
+
+
 def _readable(error: Any) -> str:
+    if not error["loc"]:
+        return str(error["msg"]).removeprefix("Value error, ")
     name = PREFIX + ".".join(str(part) for part in error["loc"][:1]).upper()
     return f"{name}: {error['msg'].removeprefix('Value error, ')}"
 

@@ -9,7 +9,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, ResourceType
 
 from schemas.topics import Topic
-from stream_app.errors import NeighbourDown
+from stream_app.errors import NeighbourDown, SetupError
 from stream_app.flow.delivery import Offsets
 from stream_app.flow.kafka.clients import connection, explain, for_a_person, log, no_topic
 from stream_app.settings import Settings
@@ -32,7 +32,10 @@ class Admin:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._problem: KafkaError | None = None
-        self._client = AdminClient(connection(settings) | {"error_cb": self._on_error}, logger=log)
+        try:
+            self._client = AdminClient(connection(settings) | {"error_cb": self._on_error}, logger=log)
+        except KafkaException as failure:  # a certificate that is none, …
+            raise SetupError(f"Kafka's client refuses its settings: {failure.args[0].str()}") from failure
 
     def _on_error(self, error: KafkaError) -> None:
         if self._problem is None or for_a_person(error):
