@@ -61,7 +61,8 @@ def run_worker(settings: Settings) -> None:
 
 def _warn_of_known_key(settings: Settings) -> None:
     known = settings.pseudonym_key == Settings.model_fields["pseudonym_key"].default
-    if known and not settings.kafka.startswith(("127.", "localhost", "[::1]")):
+    local = all(address.strip().startswith(("127.", "localhost:", "[::1]")) for address in settings.kafka.split(","))
+    if known and not local:
         log.warning(
             "MOODSTREAM_PSEUDONYM_KEY is the public default: pseudonyms can be guessed; set your own and keep it"
         )
@@ -334,6 +335,7 @@ def _port_to_bind(host: str, port: int) -> int:
             probe.bind((host, port))
             found: int = probe.getsockname()[1]
             return found
-    except OSError as failure:
+    except (OSError, UnicodeError) as failure:  # UnicodeError: a name no host can have
         where = f"MOODSTREAM_WEB_HOST={host} and MOODSTREAM_WEB_PORT={port}"
-        raise SetupError(f"cannot listen at {where}: {failure.strerror}; another port, or 0 for a free one") from None
+        why = getattr(failure, "strerror", None) or failure
+        raise SetupError(f"cannot listen at {where}: {why}; another port, or 0 for a free one") from None

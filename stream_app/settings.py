@@ -112,7 +112,9 @@ class Settings(BaseSettings):
     @field_validator("redis")
     @classmethod
     def _redis_url(cls, value: SecretStr) -> SecretStr:
-        if value.get_secret_value() and not _is_url(value.get_secret_value(), ("redis", "rediss")):
+        url = value.get_secret_value()
+        # an @ behind the host: a / or ? in the password ended it early, and its beginning would be shown as a port
+        if url and (not _is_url(url, ("redis", "rediss")) or "@" in "".join(urlsplit(url)[2:])):
             raise ValueError("must be redis://[user:password@]host:port/number, special characters written as %XX")
         return value
 
@@ -183,7 +185,7 @@ def _refuse_unknown_variables() -> None:
 def _is_url(value: str, schemes: tuple[str, ...]) -> bool:
     try:
         parts = urlsplit(value)
-        return parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
     except ValueError:  # its message may quote a password
         return False
 

@@ -76,13 +76,14 @@ def text(path: tuple[Path, ...], as_json: bool) -> None:
 @bench.command()
 @click.option("--model", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Another bundle's folder.")
 @click.option("--repeats", default=5, show_default=True, help="Runs of each; medians count.")
+@click.option("--texts", default=1_500, show_default=True, help="How many texts at most.")
 @_input
 @_output
-def score(model: Path | None, repeats: int, path: tuple[Path, ...], as_json: bool) -> None:
+def score(model: Path | None, repeats: int, texts: int, path: tuple[Path, ...], as_json: bool) -> None:
     """The bundle against the transformers pipeline (batch 32) on the same texts, and how far their outputs differ."""
     from ops.bench import score as room
 
-    _show("score", room.measure(model, _texts(path), repeats), as_json)
+    _show("score", room.measure(model, _texts(path)[:texts], repeats), as_json)
 
 
 @bench.command()

@@ -114,8 +114,8 @@ class RedisMemory:
                 socket_timeout=timeout_s,
                 retry=Retry(NoBackoff(), 0),  # the loop holds the batch and calls again; a hidden retry only hides
             )
-        except ValueError as mistake:
-            raise SetupError(f"the Redis URL cannot be used: {mistake}") from None
+        except ValueError:  # the library's own message may quote the password
+            raise SetupError("the Redis URL must be redis://[user:password@]host:port/number") from None
         self._group = group
         self._remember = self._redis.register_script(Path(__file__).with_name("remember.lua").read_bytes())
 

@@ -48,7 +48,11 @@ def take_slot(settings: Settings) -> Slot:
     url = settings.redis.get_secret_value()
     if not url:
         raise SetupError("no slot: set MOODSTREAM_SLOT to this worker's own number, or MOODSTREAM_REDIS to lease one")
-    return _lowest_free(redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5), settings.group)
+    try:
+        client: redis.Redis = redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
+    except ValueError:  # the library's own message may quote the password
+        raise SetupError("the Redis URL must be redis://[user:password@]host:port/number") from None
+    return _lowest_free(client, settings.group)
 
 
 def _lowest_free(client: redis.Redis, group: str) -> Slot:

@@ -19,7 +19,9 @@ pytestmark = pytest.mark.services
         ),
         (["text"], {"texts", "prepare_us"}),
         pytest.param(
-            ["score", "--repeats", "1"], {"texts_per_second", "ratio", "max_abs_difference"}, marks=pytest.mark.model
+            ["score", "--repeats", "1", "--texts", "64"],
+            {"texts_per_second", "ratio", "max_abs_difference"},
+            marks=pytest.mark.model,
         ),
         (["record", "--rows", "2000", "--batch", "500"], {"new_rows_per_second"}),
         (["alert", "--events", "2000", "--batch", "500"], {"new_events_per_second"}),

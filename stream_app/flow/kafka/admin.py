@@ -9,9 +9,9 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, ResourceType
 
 from schemas.topics import Topic
-from stream_app.errors import NeighbourDown, SetupError
+from stream_app.errors import NeighbourDown
 from stream_app.flow.delivery import Offsets
-from stream_app.flow.kafka.clients import connection, explain, for_a_person, log, no_topic
+from stream_app.flow.kafka.clients import connection, explain, for_a_person, make, no_topic
 from stream_app.settings import Settings
 
 _CALL_S = 10.0
@@ -32,10 +32,7 @@ class Admin:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._problem: KafkaError | None = None
-        try:
-            self._client = AdminClient(connection(settings) | {"error_cb": self._on_error}, logger=log)
-        except KafkaException as failure:  # a certificate that is none, …
-            raise SetupError(f"Kafka's client refuses its settings: {failure.args[0].str()}") from failure
+        self._client = make(AdminClient, connection(settings) | {"error_cb": self._on_error})
 
     def _on_error(self, error: KafkaError) -> None:
         if self._problem is None or for_a_person(error):
@@ -162,7 +159,7 @@ class Admin:
         count = self._partitions().get(topic)
         if count is None:
             raise no_topic(self._settings, [topic])
-        consumer = Consumer(connection(self._settings) | {"group.id": "watermarks"}, logger=log)
+        consumer = make(Consumer, connection(self._settings) | {"group.id": "watermarks"})
         try:
             return {
                 (topic, number): consumer.get_watermark_offsets(KafkaPartition(topic, number), timeout=_CALL_S)

@@ -6,8 +6,8 @@ stand beside them.
 
 import logging
 import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 
@@ -15,6 +15,8 @@ from stream_app.errors import NeighbourDown, SetupError
 from stream_app.settings import Settings
 
 log = logging.getLogger("moodstream.kafka")
+
+Client = TypeVar("Client")
 
 # Only a person can mend these: rights and passwords.
 _RIGHTS = {
@@ -47,6 +49,14 @@ def connection(settings: Settings) -> dict[str, Any]:
     if settings.kafka_ca_file:
         config["ssl.ca.location"] = str(settings.kafka_ca_file)
     return config
+
+
+def make(kind: Callable[..., Client], config: Mapping[str, Any]) -> Client:
+    """A Consumer, Producer or AdminClient. Raises SetupError when librdkafka refuses the settings."""
+    try:
+        return kind(dict(config), logger=log)
+    except KafkaException as failure:  # a certificate that is none, …
+        raise SetupError(f"Kafka's client refuses its settings: {failure.args[0].str()}") from failure
 
 
 def stage_consumer(settings: Settings, stage: str, slot: int) -> dict[str, Any]:

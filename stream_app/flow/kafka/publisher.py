@@ -3,7 +3,7 @@
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from stream_app.errors import NeighbourDown
-from stream_app.flow.kafka.clients import connection, explain, for_a_person, log, raise_if_setup
+from stream_app.flow.kafka.clients import connection, explain, for_a_person, make, raise_if_setup
 from stream_app.settings import Settings
 
 
@@ -17,7 +17,8 @@ class Publisher:
         self._settings = settings
         self._failed: KafkaError | None = None
         self._refused: KafkaError | None = None
-        self._producer = Producer(
+        self._producer = make(
+            Producer,
             connection(settings)
             | {
                 "enable.idempotence": True,
@@ -27,7 +28,6 @@ class Publisher:
                 "message.timeout.ms": int(patience_s * 1000),
                 "error_cb": self._on_error,
             },
-            logger=log,
         )
         self.delivered = 0
 

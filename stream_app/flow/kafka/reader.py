@@ -11,7 +11,7 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from stream_app.flow.delivery import Delivery
-from stream_app.flow.kafka.clients import connection, explain, log, no_topic, raise_if_setup
+from stream_app.flow.kafka.clients import connection, explain, make, no_topic, raise_if_setup
 from stream_app.settings import Settings
 
 _CALL_S = 10.0
@@ -32,7 +32,8 @@ def read(
     None whenever nothing came for `idle` seconds, so that the caller can look at its clock.
     Raises SetupError (no such topic, no rights) or NeighbourDown.
     """
-    consumer = Consumer(
+    consumer = make(
+        Consumer,
         connection(settings)
         | {
             "group.id": f"{settings.group}-reader",  # required by librdkafka; with assign() no group is joined
@@ -42,7 +43,6 @@ def read(
             "enable.partition.eof": True,
             "fetch.wait.max.ms": 100,
         },
-        logger=log,
     )
     try:
         starts = _starts(consumer, settings, topics, since, from_end)
@@ -77,7 +77,8 @@ def read(
 
 def fetch(settings: Settings, topic: str, partition: int, offset: int) -> Delivery | None:
     """The record at this position, or None when it is gone (retention) or not there yet."""
-    consumer = Consumer(
+    consumer = make(
+        Consumer,
         connection(settings)
         | {
             "group.id": f"{settings.group}-reader",
@@ -85,7 +86,6 @@ def fetch(settings: Settings, topic: str, partition: int, offset: int) -> Delive
             "auto.offset.reset": "error",
             "enable.partition.eof": True,
         },
-        logger=log,
     )
     try:
         low, high = consumer.get_watermark_offsets(KafkaPartition(topic, partition), timeout=_CALL_S)

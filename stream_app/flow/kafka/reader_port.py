@@ -12,7 +12,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from stream_app.errors import SessionLost
 from stream_app.flow.delivery import Delivery, Offsets, Record, TopicPartition
-from stream_app.flow.kafka.clients import Outage, log, raise_if_setup
+from stream_app.flow.kafka.clients import Outage, log, make, raise_if_setup
 from stream_app.flow.kafka.port import ResumeFrom
 
 BATCH_BYTES = 32 * 1024 * 1024  # a batch ends here however few events it has: 2,000 messages of 1 MB must not fit
@@ -39,7 +39,7 @@ class ReaderPort:
         self._held, self._revoked, self._carry, self._paused, self._joined = set(), set(), [], False, False
         self._client_error = None
         self._resume_from = resume_from
-        self._consumer = Consumer(self._config | {"error_cb": self._on_error}, logger=log)
+        self._consumer = make(Consumer, self._config | {"error_cb": self._on_error})
         self._consumer.subscribe(
             self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )

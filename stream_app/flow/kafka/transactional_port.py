@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from stream_app.errors import SessionLost
 from stream_app.flow.delivery import Offsets, Record
-from stream_app.flow.kafka.clients import log, raise_if_setup
+from stream_app.flow.kafka.clients import log, make, raise_if_setup
 from stream_app.flow.kafka.port import Aborted, ResumeFrom
 from stream_app.flow.kafka.reader_port import ReaderPort, positions
 
@@ -31,7 +31,7 @@ class TransactionalPort(ReaderPort):
 
     def open(self, resume_from: ResumeFrom) -> None:
         self._client_error = None
-        self._producer = Producer(self._producer_config | {"error_cb": self._on_error}, logger=log)
+        self._producer = make(Producer, self._producer_config | {"error_cb": self._on_error})
         try:
             self._again(self._producer.init_transactions)  # fences and aborts the dead predecessor of this slot
         except KafkaException as failure:
