@@ -201,5 +201,5 @@ def test_a_server_that_evicts_is_warned_about(valkey: Redis) -> None:
 
 
 def test_a_url_that_is_none_is_a_setup_error() -> None:
-    with pytest.raises(SetupError, match="the Redis URL cannot be used"):
+    with pytest.raises(SetupError, match="the Redis URL must be"):
         RedisMemory("localhost:6379", "group")
