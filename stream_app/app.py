@@ -1,4 +1,4 @@
-"""`moodstream worker`: one Faust worker that hosts this process's roles. The only file that imports faust.
+"""`moodstream worker`: one Faust worker that hosts this process's roles.
 
 The loops of `score`, `alert` and `record` run in a thread each, inside a Faust service; `notify` and `models` are Faust
 agents; `/health` and `/metrics` are Faust views. Why the loops are no agents: 77–114 k events/s against 4.3 k.
@@ -9,32 +9,23 @@ import logging
 import os
 import signal
 import socket
-import ssl
-import tempfile
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-import mode.loop
+from prometheus_client import generate_latest
 
-mode.loop.use("uvloop")  # must come before faust is imported; through faust's own option it is silently ignored
-
-import faust  # noqa: E402
-from faust.transport.drivers import aiokafka as driver  # noqa: E402
-from faust.web import Request, Response, View  # noqa: E402
-from mode.supervisors import CrashingSupervisor  # noqa: E402
-from prometheus_client import generate_latest  # noqa: E402
-
-from schemas.topics import ALERTS, MODELS  # noqa: E402
-from stream_app import logs, roles  # noqa: E402
-from stream_app.errors import NeighbourDown, SetupError  # noqa: E402
-from stream_app.flow.loop import Loop, calm_garbage_collector  # noqa: E402
-from stream_app.flow.slot import Slot, take_slot  # noqa: E402
-from stream_app.flow.watchdog import Watchdog  # noqa: E402
-from stream_app.model import load_model  # noqa: E402
-from stream_app.notifying.notify import Notifier  # noqa: E402
-from stream_app.serving.model_watch import ModelWatch  # noqa: E402
-from stream_app.settings import Settings, need  # noqa: E402
+from schemas.topics import ALERTS, MODELS
+from stream_app import logs, roles
+from stream_app.errors import NeighbourDown, SetupError
+from stream_app.faust_parts import App, Request, Response, Service, View, Worker, loop_service, make_app
+from stream_app.flow.loop import Loop, calm_garbage_collector
+from stream_app.flow.slot import Slot, take_slot
+from stream_app.flow.watchdog import Watchdog
+from stream_app.model import load_model
+from stream_app.notifying.notify import Notifier
+from stream_app.serving.model_watch import ModelWatch
+from stream_app.settings import Settings
 
 log = logging.getLogger("moodstream.worker")
 
@@ -88,7 +79,7 @@ class Host:
         main = self._main_app(port)
         apps = [main] + ([self._models_app()] if "models" in self._settings.roles else [])
         self._lease.when_lost(self._slot_lost)
-        worker = _Worker(
+        worker = Worker(
             *apps, override_logging=False, redirect_stdouts=False, quiet=True, loop=asyncio.new_event_loop()
         )
         calm_garbage_collector()
@@ -145,9 +136,9 @@ class Host:
 
     # --- Faust apps ------------------------------------------------------------------------------------------------
 
-    def _main_app(self, port: int) -> faust.App:
+    def _main_app(self, port: int) -> App:
         """Web server, loops, and the agent of `notify`: its consumer group is shared by all workers."""
-        app = self._app("notify", web_port=port)
+        app = make_app(self._settings, "notify", web_port=port)
         notifier = roles.notifier(self._settings) if "notify" in self._settings.roles else None
         if notifier is not None:
             _alerts_agent(app, notifier)
@@ -155,11 +146,11 @@ class Host:
             app.producer_only = True  # no agent, no consumer: Faust's driver fails without a subscription
         self._views(app)
         for loop in self._loops:
-            app.service(_service(loop, self._failed))
+            app.service(loop_service(loop, self._failed))
         host = self
 
         @app.service
-        class Ready(faust.Service):  # started last
+        class Ready(Service):  # started last
             async def on_start(self) -> None:
                 host._ready = True
 
@@ -169,9 +160,9 @@ class Host:
 
         return app
 
-    def _models_app(self) -> faust.App:
+    def _models_app(self) -> App:
         """The agent of `models`: a consumer group of its own, for every worker must hear every promotion."""
-        app = self._app(f"models-{self._slot}", web_enabled=False)
+        app = make_app(self._settings, f"models-{self._slot}", web_enabled=False)
         watch = self._watch
 
         @app.agent(app.topic(MODELS.name, key_type=bytes, value_type=bytes), name="models")
@@ -183,33 +174,9 @@ class Host:
 
         return app
 
-    def _app(self, name: str, **options: Any) -> faust.App:
-        need(self._settings, "kafka")
-        app = faust.App(
-            f"{self._settings.group}-{name}",
-            broker_credentials=_credentials(self._settings),
-            broker=[f"kafka://{address.strip()}" for address in self._settings.kafka.split(",")],
-            autodiscover=False,
-            datadir=tempfile.gettempdir(),  # nothing is kept there: no tables
-            agent_supervisor=CrashingSupervisor,
-            consumer_auto_offset_reset="earliest",
-            topic_disable_leader=True,
-            topic_allow_declare=False,
-            broker_session_timeout=10.0,
-            broker_heartbeat_interval=3.0,
-            broker_commit_interval=1.0,
-            web_bind=self._settings.web_host,
-            web_host=self._settings.web_host,
-            key_serializer="raw",
-            value_serializer="raw",
-            **options,
-        )
-        app.transport = ReadCommittedTransport(app.conf.broker_consumer, app)
-        return app
-
     # --- web -------------------------------------------------------------------------------------------------------
 
-    def _views(self, app: faust.App) -> None:
+    def _views(self, app: App) -> None:
         @app.page("/health")
         async def health(view: View, request: Request) -> Response:
             """200 while every role of this worker is at work, else 503 with what is wrong."""
@@ -244,87 +211,13 @@ class Host:
         return wrong + ([f"failed: {self._failure}"] if self._failure else [])
 
 
-class _Worker(faust.Worker):
-    """Says when it begins to stop."""
-
-    on_stop_begun: Callable[[], None]
-
-    async def stop(self) -> None:
-        self.on_stop_begun()
-        await super().stop()
-
-
-def _service(loop: Loop, failed: Callable[[BaseException], None]) -> type[faust.Service]:
-    """A Faust service that owns the loop's thread: the thread's end is the worker's end."""
-
-    class LoopService(faust.Service):
-        async def on_start(self) -> None:
-            self._thread = threading.Thread(target=self._run, name=loop.stage.name, daemon=True)
-            self._thread.start()
-
-        async def on_stop(self) -> None:
-            loop.stop()
-            await asyncio.to_thread(self._thread.join)
-
-        def _run(self) -> None:
-            try:
-                loop.run()
-            except BaseException as failure:
-                failed(failure)
-                if not isinstance(failure, SetupError):
-                    log.exception("%s ended", loop.stage.name)
-                asyncio.run_coroutine_threadsafe(self.crash(failure), self.loop)
-
-    LoopService.__name__ = f"{loop.stage.name.title()}Loop"
-    return LoopService
-
-
-def _alerts_agent(app: faust.App, notifier: Notifier) -> None:
+def _alerts_agent(app: App, notifier: Notifier) -> None:
     @app.agent(app.topic(ALERTS.name, key_type=bytes, value_type=bytes), name="notify")
     async def notify(stream: Any) -> None:
         # noack: Faust acknowledges an event even when the agent fails on it; here only a delivered one is.
         async for event in stream.noack().events():
             await notifier.notify(event.value)
             event.ack()
-
-
-def _credentials(settings: Settings) -> faust.SASLCredentials | faust.SSLCredentials | None:
-    """The same login for the agents' clients as for librdkafka's."""
-    protocol = settings.kafka_security_protocol
-    ca_file = str(settings.kafka_ca_file) if settings.kafka_ca_file else None
-    context = ssl.create_default_context(cafile=ca_file) if protocol.endswith("SSL") else None
-    if protocol.startswith("SASL"):
-        return faust.SASLCredentials(
-            username=settings.kafka_username,
-            password=settings.kafka_password.get_secret_value(),
-            mechanism=settings.kafka_sasl_mechanism,
-            ssl_context=context,
-        )
-    return faust.SSLCredentials(context) if context else None
-
-
-# --- Faust's Kafka driver, with two settings it does not let one choose ----------------------------------------------
-
-
-class _ReadCommittedThread(driver.AIOKafkaConsumerThread):
-    """Faust reads uncommitted unless it writes transactions itself, and waits 1.5 s for a fetch."""
-
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        consumer = super()._create_worker_consumer(transport)
-        consumer._isolation_level = "read_committed"
-        consumer._fetch_max_wait_ms = 100
-        return consumer
-
-
-class _ReadCommittedConsumer(driver.Consumer):
-    def _new_consumer_thread(self) -> Any:
-        return _ReadCommittedThread(self, loop=self.loop, beacon=self.beacon)
-
-
-class ReadCommittedTransport(driver.Transport):
-    """Agents never see a record of an aborted transaction."""
-
-    Consumer = _ReadCommittedConsumer
 
 
 def _port_to_bind(host: str, port: int) -> int:

@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 import redis
@@ -53,6 +54,21 @@ def test_a_worker_on_another_host_keeps_its_slot(leasing: Settings) -> None:
 
     slot = take_slot(leasing)
     assert slot.number == 1
+    slot.release()
+
+
+def test_a_worker_whose_number_is_taken_by_another_is_told(leasing: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two owners of one slot would fence each other in Kafka, in turns, for ever."""
+    monkeypatch.setattr("stream_app.flow.slot.LEASE_S", 0.3)
+    told = threading.Event()
+    slot = take_slot(leasing)
+    slot.when_lost(told.set)
+
+    client = redis.Redis.from_url(leasing.redis.get_secret_value())
+    client.set(f"{leasing.group}:slot:{slot.number}", "another-host/1/1", px=60_000)
+    client.close()
+
+    assert told.wait(10)
     slot.release()
 
 

@@ -19,6 +19,8 @@ from transformers import (
 
 from schemas.bundle import BundleError, Manifest, write_manifest
 from stream_app.scoring.load import load_scorer
+from stream_app.scoring.scorer import ScoringError
+from stream_app.scoring.transformer import TransformerClassifier
 from stream_app.text.model_input import ModelInput
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "parcel", "is", "late", "again", "thank", "you", "very", "much"]
@@ -86,3 +88,18 @@ def test_a_map_decides_which_output_is_which_mood(tmp_path: Path) -> None:
     other = load_scorer(str(folder)).score(INPUTS)
     assert [scores.negative for scores in one] == pytest.approx([scores.positive for scores in other])
     assert {scores.neutral for scores in one} == {0.0}
+
+
+def test_an_imported_model_that_stops_answering_fails_its_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no canary to compare with; without a check of its own every good text would become a dead letter."""
+    scorer = load_scorer(str(classifier(tmp_path / "imported", ["NEG", "neutral", "Positive"])))
+    scorer.check_canary()
+
+    def broken(self: object, batch: object) -> None:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr(TransformerClassifier, "forward", broken)
+    with pytest.raises(ScoringError, match="CUDA error"):
+        scorer.check_canary()

@@ -75,6 +75,20 @@ def test_a_failed_commit_loses_and_doubles_nothing(broker: FakeBroker, failure: 
     assert published(broker) == EVENTS
 
 
+def test_attempts_that_fail_are_counted_until_one_goes_through(
+    broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[int] = []
+    loop, port = make(broker, EchoStage())
+    monkeypatch.setattr(loop._stopping, "wait", lambda pause: counts.append(loop.failed_in_a_row))
+    port.fail_next(Aborted("one"), Aborted("two"), SessionLost("three"))
+    loop.run()
+
+    assert counts == [1, 2, 3], "the health check looks at this number"
+    assert loop.failed_in_a_row == 0
+    assert published(broker) == EVENTS
+
+
 class DownTwice(EchoStage):
     """A neighbour that is back at the third call."""
 
