@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-gpu check bench constraints clean
+.PHONY: help demo test test-long test-gpu check bench model constraints clean
 
 help:                       ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/ –/' | sort
@@ -38,6 +38,20 @@ test-long: $(VENV)/ready    ## the full-length fault and load tests (about half 
 
 test-gpu: $(VENV)/ready     ## the tests of the CUDA branch, on a machine that has one
 	$(BIN)/pytest -m gpu
+
+# The stages of `make model`. Each goes on where it was when it is called again, so a machine may be switched off in between.
+DATA ?= labelled
+WORK ?= work
+OUT  ?= bundles/zhen-2
+FIT  := $(BIN)/moodstream train fit --data $(DATA)
+TEACH := $(BIN)/moodstream train distill --data $(DATA)
+
+model: $(VENV)/ready        ## the bundle that ships, from labelled files: make model DATA=… (hours on two cores)
+	$(FIT) --language zh --vocabulary 14000 --work $(WORK)/zh-teacher
+	$(FIT) --language en --vocabulary 24000 --epochs 1 --learning-rate 1.2e-4 --work $(WORK)/en-teacher
+	$(TEACH) --language zh --teacher $(WORK)/zh-teacher/model --layers 0,1,2,3 --work $(WORK)/zh
+	$(TEACH) --language en --teacher $(WORK)/en-teacher/model --layers 0,2,4,7,9,11 --work $(WORK)/en
+	$(BIN)/moodstream train bundle --data $(DATA) --zh $(WORK)/zh --en $(WORK)/en --out $(OUT)
 
 bench: $(VENV)/ready        ## the benchmarks, each with its baseline in the same run
 	$(BIN)/moodstream bench flow

@@ -1,4 +1,4 @@
-"""A model on disk: a folder with a Hugging Face checkpoint and `bundle.json`, the manifest described here.
+"""A model on disk: a folder with `bundle.json`, the manifest described here, and one Hugging Face checkpoint or more.
 
 The trainer writes it, every worker reads it; whatever is wrong with a folder is said in one sentence (`BundleError`).
 """
@@ -6,8 +6,8 @@ The trainer writes it, every worker reads it; whatever is wrong with a folder is
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
-from typing import Literal
+from pathlib import Path, PurePosixPath
+from typing import Literal, get_args
 
 import msgspec
 
@@ -15,6 +15,7 @@ MANIFEST = "bundle.json"
 FORMAT = 1
 
 Sentiment = Literal["negative", "neutral", "positive"]
+Language = Literal["zh", "en"]
 
 
 class BundleError(Exception):
@@ -33,6 +34,13 @@ class Temperatures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     sentiment: float = 1.0
     anger: float = 1.0
+
+
+class Encoder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One checkpoint of a bundle: the files of a Hugging Face classifier in `folder`, a path inside the bundle."""
+
+    folder: str
+    temperatures: Temperatures = Temperatures()
 
 
 class Canary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,7 +66,12 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     architecture: Literal["bert-packed", "transformer"] = "transformer"
     created: datetime | None = None
     max_tokens: int = 256
+    encoders: dict[Language, Encoder] = {}
+    """Language -> the checkpoint that reads it; all of them have the same outputs. Empty: the folder itself is one."""
+    weights: dict[str, str] = {}
+    """File, relative to the folder -> its SHA-256. Empty: nothing to compare with."""
     temperatures: Temperatures = Temperatures()
+    """Of the one checkpoint; with `encoders`, each has its own."""
     decisions: Decisions = Decisions()
     text_version: int | None = None
     """TEXT_VERSION of the text it was trained on; null: trained elsewhere, on text we did not prepare."""
@@ -71,6 +84,11 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     canary: list[Canary] = []
     licences: dict[str, str] = {}
     """Data set or base model -> what its owners allow."""
+
+    @property
+    def checkpoints(self) -> dict[str, Encoder]:
+        """Every checkpoint: the encoders by language, or the folder itself under the name "all"."""
+        return dict[str, Encoder](self.encoders.items()) or {"all": Encoder(".", self.temperatures)}
 
 
 def read_manifest(folder: Path, *, text_version: int | None = None) -> Manifest:
@@ -104,6 +122,11 @@ def _checked(manifest: Manifest, path: Path, text_version: int | None) -> Manife
         raise BundleError(f"{path} has format {manifest.format}, this program reads {FORMAT}: use a matching release.")
     if not manifest.labels:
         raise BundleError(f'{path} maps no outputs: fill "labels", for example {{"0": "negative", "1": "positive"}}.')
+    if manifest.encoders and (missing := set(get_args(Language)) - set(manifest.encoders)):
+        raise BundleError(f"{path} has no encoder for {', '.join(sorted(missing))}: a text in it could not be scored.")
+    for name in [*(encoder.folder for encoder in manifest.encoders.values()), *manifest.weights]:
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise BundleError(f"{path} names {name!r}, which is not inside the bundle: correct it.")
     known = manifest.text_version is not None and text_version is not None
     if known and manifest.text_version != text_version:
         raise BundleError(

@@ -225,7 +225,8 @@ class LabelGiven(Event, frozen=True, kw_only=True, gc=False, omit_defaults=True)
 class ModelPromoted(Event, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """This model serves from now on. Topic `models` (compacted), key: the slot it serves, "champion".
 
-    `path` is a bundle folder every worker can read.
+    `path` is a bundle folder every worker can read, or "default": the bundle that came with each worker's release.
+    `promoted_at` rises from one promotion to the next; workers ignore an older one.
     """
 
     type: Literal["model_promoted"] = _always("model_promoted")
@@ -237,6 +238,23 @@ class ModelPromoted(Event, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
     reason: str
     previous: str | None = None
     metrics: dict[str, float] = {}
+
+
+class ModelServing(Event, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """A worker's answer to a promotion, and what it says at its start. Topic `serving` (compacted), key: worker.
+
+    `model` scores its next batch, and nothing is scored by the one before it any more. `promoted_at` is that of the
+    promotion it answers, None where it has heard none; `refused` says why the promoted model cannot serve: then `model`
+    is the one it had.
+    """
+
+    type: Literal["model_serving"] = _always("model_serving")
+    version: Literal[1] = _always(1)
+    worker: Id
+    model: Id
+    answered_at: Instant
+    promoted_at: Instant | None = None
+    refused: str | None = None
 
 
 RawEvent = ReviewPosted | ChatMessage

@@ -1,7 +1,9 @@
-"""What PostgreSQL keeps: one table a topic, the offsets that were recorded, and the hourly rollup.
+"""What PostgreSQL keeps: one table a topic, the offsets that were recorded, the hourly rollup, the models.
 
-The tables are written by `stream_app/recording` alone. Analysts read the views (`v_sentiment`, `v_mood_hourly`,
-`v_alert`, `v_dead_letter`, `v_label`), which the migrations define. Columns are named as the events' fields are.
+`model`, `promotion` and `training_run` are written by who trains and promotes (`stream_app/serving/registry.py`, the
+trainer), everything else by `stream_app/recording` alone. Analysts read the views (`v_sentiment`, `v_mood_hourly`,
+`v_alert`, `v_dead_letter`, `v_label`, `v_model`, `v_promotion`, `v_training_run`), which the migrations define. Columns
+are named as the events' fields are.
 
 Group roles: nobody logs in as one; an administrator grants them to logins:
 
@@ -15,16 +17,20 @@ from sqlalchemy.dialects import postgresql as pg
 
 WORKER = "moodstream_worker"  # records: SELECT and INSERT; UPDATE on offsets and rollup only
 ANALYST = "moodstream_analyst"  # SELECT on the views
-TRAINER = "moodstream_trainer"  # SELECT on labels and on the columns a model learns from
+TRAINER = "moodstream_trainer"  # SELECT on labels and what a model learns from; writes models, promotions and runs
 
 metadata = sa.MetaData(
-    naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_name)s"},
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    },
 )
 
 
-def _instant(name: str) -> sa.Column[Any]:
+def _instant(name: str, *, nullable: bool = False) -> sa.Column[Any]:
     """UTC, milliseconds: times are keys, and one event has one key wherever it is read."""
-    return sa.Column(name, pg.TIMESTAMP(timezone=True, precision=3), nullable=False)
+    return sa.Column(name, pg.TIMESTAMP(timezone=True, precision=3), nullable=nullable)
 
 
 def _text(name: str, *, nullable: bool = False) -> sa.Column[str]:
@@ -33,6 +39,10 @@ def _text(name: str, *, nullable: bool = False) -> sa.Column[str]:
 
 def _number(name: str, kind: type[sa.types.TypeEngine[Any]], *, nullable: bool = False) -> sa.Column[Any]:
     return sa.Column(name, kind, nullable=nullable)
+
+
+def _one_of(name: str, *values: str) -> sa.CheckConstraint:
+    return sa.CheckConstraint(sa.column(name).in_(values), name=name)
 
 
 sentiment = sa.Table(
@@ -181,4 +191,58 @@ mood_hourly = sa.Table(
     sa.Index("ix_mood_hourly_product", "product_id", "hour"),
     comment="Customers' texts (an agent's turns are not a customer's mood) counted by hour. "
     "kpart is one of the writer's partitions: it keeps workers off each other's rows; v_mood_hourly sums over it",
+)
+
+model = sa.Table(
+    "model",
+    metadata,
+    sa.Column("model", sa.Text, primary_key=True),
+    _text("path"),  # a folder, or "default": the bundle of each worker's own release
+    _instant("created", nullable=True),
+    _text("fingerprint"),
+    _number("text_version", sa.Integer, nullable=True),
+    sa.Column("metrics", pg.JSONB, nullable=False),  # held-back set -> figure -> value, as in the manifest
+    _instant("registered_at"),
+    _text("registered_by"),
+    comment="Every bundle that was registered; a name stands for one content for ever",
+)
+
+promotion = sa.Table(
+    "promotion",
+    metadata,
+    sa.Column("promotion_id", sa.Text, primary_key=True),
+    sa.Column("model", sa.Text, sa.ForeignKey("model.model", name="fk_promotion_model"), nullable=False),
+    _text("path"),
+    _text("previous", nullable=True),
+    _text("kind"),
+    _instant("promoted_at"),
+    _text("promoted_by"),
+    _text("reason"),
+    _instant("announced_at", nullable=True),  # NULL: the row is there, its message on `models` may not be
+    _one_of("kind", "promote", "rollback"),
+    sa.Index("ux_promotion_promoted_at", "promoted_at", unique=True),
+    comment="Every change of the model that serves; the latest row names the champion",
+)
+
+training_run = sa.Table(
+    "training_run",
+    metadata,
+    sa.Column("run_id", sa.Text, primary_key=True),
+    _text("trigger"),
+    _text("state"),
+    _instant("started_at"),
+    _instant("ended_at", nullable=True),
+    _instant("as_of"),
+    _text("champion"),
+    _text("candidate", nullable=True),
+    _text("candidate_path", nullable=True),
+    _text("data_fingerprint", nullable=True),
+    _number("rows", sa.Integer, nullable=True),
+    sa.Column("verdict", pg.JSONB, nullable=True),
+    _text("error", nullable=True),
+    _one_of("trigger", "labels", "age", "hand"),
+    _one_of("state", "running", "refused", "promoted", "passed", "failed"),
+    sa.Index("ux_training_run_running", "state", unique=True, postgresql_where=sa.text("state = 'running'")),
+    sa.Index("ix_training_run_started_at", "started_at"),
+    comment="Every turn of the loop that renews the model, with its verdict; one runs at a time",
 )

@@ -62,6 +62,8 @@ DEAD_LETTERS = Topic(
 )
 LABELS = Topic("labels", "event_id", 4, 30, "delete", MIB, (events.LabelGiven,), ("labelling tools",), ("record",))
 MODELS = Topic("models", "champion", 1, None, "compact", MIB, (events.ModelPromoted,), ("trainer",), ("models",))
+# Apart from `models`, so that a worker needs no right to write what every worker acts on.
+SERVING = Topic("serving", "worker", 1, None, "compact", MIB, (events.ModelServing,), ("models",), ("trainer",))
 
-ALL: tuple[Topic, ...] = (REVIEWS, CHATS, SENTIMENT, ALERTS, DEAD_LETTERS, LABELS, MODELS)
+ALL: tuple[Topic, ...] = (REVIEWS, CHATS, SENTIMENT, ALERTS, DEAD_LETTERS, LABELS, MODELS, SERVING)
 BY_NAME: dict[str, Topic] = {topic.name: topic for topic in ALL}

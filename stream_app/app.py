@@ -24,6 +24,7 @@ from stream_app.flow.slot import Slot, take_slot
 from stream_app.flow.watchdog import Watchdog
 from stream_app.model import load_model
 from stream_app.notifying.notify import Notifier
+from stream_app.retraining import retrain_every_few_hours
 from stream_app.serving.model_watch import ModelWatch
 from stream_app.settings import Settings
 
@@ -107,7 +108,7 @@ class Host:
         if "score" in self._settings.roles:
             score = roles.score_stage(self._settings, load_model(self._settings))
             if "models" in self._settings.roles:
-                self._watch = roles.model_watch(self._settings, score)
+                self._watch = roles.model_watch(self._settings, score, self._slot)
             yield score
         if "alert" in self._settings.roles:
             yield roles.alert_stage(self._settings)
@@ -144,6 +145,8 @@ class Host:
             _alerts_agent(app, notifier)
         else:
             app.producer_only = True  # no agent, no consumer: Faust's driver fails without a subscription
+        if "trainer" in self._settings.roles:
+            _trainer_task(app, self._settings)
         self._views(app)
         for loop in self._loops:
             app.service(loop_service(loop, self._failed))
@@ -218,6 +221,12 @@ def _alerts_agent(app: App, notifier: Notifier) -> None:
         async for event in stream.noack().events():
             await notifier.notify(event.value)
             event.ack()
+
+
+def _trainer_task(app: App, settings: Settings) -> None:
+    @app.task
+    async def trainer() -> None:
+        await retrain_every_few_hours(settings)
 
 
 def _port_to_bind(host: str, port: int) -> int:

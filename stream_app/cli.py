@@ -1,4 +1,4 @@
-"""`moodstream`: one command a file in `commands/`, loaded only when it is called.
+"""`moodstream`: one command a file in `commands/`, or a package for a group, loaded only when it is called.
 
 `moodstream --help` imports click and nothing else of weight: headlines are read from the commands' source, not by
 importing them. Packages beside us add commands through the entry-point group `moodstream.commands`.
@@ -28,8 +28,9 @@ MISTAKE, INTERRUPTED, NOBODY_READS = 2, 130, 141
 
 BUILT_IN: dict[str, tuple[str, ...]] = {
     "First minutes": ("demo", "up", "down", "init", "check"),
-    "The stream": ("worker", "publish", "tail", "trace", "replay"),
+    "The stream": ("worker", "publish", "tail", "trace", "replay", "label"),
     "Texts": ("score", "clean"),
+    "Models": ("models",),
 }
 ADDED = "Train and measure"
 
@@ -42,7 +43,26 @@ class Mistake(click.ClickException):
         self.who = who
 
 
-class Commands(click.Group):
+class Guarded(click.Group):
+    """A group whose commands end as the module says; a group inside another names the whole command that failed."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter would complain when it flushes
+            raise click.exceptions.Exit(NOBODY_READS) from None
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as failure:
+            if not _can_be_mended(failure):
+                raise
+            raise Mistake(f"{ctx.command_path} {ctx.invoked_subcommand}", _sentence(failure)) from None
+
+
+class Commands(Guarded):
     """The commands by heading; see the module."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -63,21 +83,6 @@ class Commands(click.Group):
             if names:
                 with formatter.section(heading):
                     formatter.write_dl([(name.ljust(width), _headline(targets[name])) for name in names])
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise click.exceptions.Exit(INTERRUPTED) from None
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter would complain when it flushes
-            raise click.exceptions.Exit(NOBODY_READS) from None
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
-        except Exception as failure:
-            if not _can_be_mended(failure):
-                raise
-            raise Mistake(f"{ctx.command_path} {ctx.invoked_subcommand}", _sentence(failure)) from None
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, *_: Any, **extra: Any) -> NoReturn:
         for stream in (sys.stdout, sys.stderr):

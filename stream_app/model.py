@@ -3,11 +3,11 @@
 from schemas.bundle import BundleError
 from stream_app.errors import SetupError
 from stream_app.scoring.load import load_scorer
-from stream_app.scoring.scorer import CanaryFailed, Scorer
+from stream_app.scoring.scorer import CanaryFailed, LoadedScorer
 from stream_app.settings import Settings
 
 
-def load_model(settings: Settings) -> Scorer:
+def load_model(settings: Settings) -> LoadedScorer:
     """Loaded, and its canary passed. Raises SetupError with one readable line."""
     try:
         scorer = load_scorer(settings.model, threads=settings.scoring_threads, token_budget=settings.token_budget)

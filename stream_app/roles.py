@@ -4,10 +4,11 @@
     alert    sentiment              → alerts, dead.letters        (Kafka transaction, memory in Redis)
     record   sentiment, alerts, dead.letters, labels → PostgreSQL (PostgreSQL transaction)
 
-`notify` and `models` are Faust agents: see app.py.
+`notify` and `models` are Faust agents, `trainer` is a task that starts a process: see app.py.
 """
 
 from datetime import timedelta
+from functools import partial
 
 from schemas.topics import ALL, MODELS
 from stream_app.alerting.alert import AlertStage
@@ -31,7 +32,8 @@ from stream_app.notifying.webhook import WebhookChannel
 from stream_app.recording.migrate import revision
 from stream_app.recording.record import RecordStage
 from stream_app.scoring.score import ScoreStage
-from stream_app.scoring.scorer import Scorer
+from stream_app.scoring.scorer import LoadedScorer
+from stream_app.serving.confirm import answer, worker_name
 from stream_app.serving.model_watch import ModelWatch, latest
 from stream_app.settings import Settings, need
 
@@ -46,7 +48,7 @@ def check_neighbours(settings: Settings) -> None:
     topics = [topic for topic in ALL if {*topic.readers, *topic.writers} & set(settings.roles)]
     if missing := Admin(settings).missing(topics):
         raise no_topic(settings, missing)
-    if "record" in settings.roles:
+    if {"record", "trainer"} & set(settings.roles):
         need(settings, "database")
         current, head = revision(settings.database.get_secret_value())
         if current != head:
@@ -55,7 +57,7 @@ def check_neighbours(settings: Settings) -> None:
         need(settings, "redis")
 
 
-def score_stage(settings: Settings, scorer: Scorer) -> ScoreStage:
+def score_stage(settings: Settings, scorer: LoadedScorer) -> ScoreStage:
     return ScoreStage(
         scorer,
         settings.pseudonym_key.get_secret_value().encode(),
@@ -65,19 +67,24 @@ def score_stage(settings: Settings, scorer: Scorer) -> ScoreStage:
     )
 
 
-def model_watch(settings: Settings, score: ScoreStage) -> ModelWatch:
+def model_watch(settings: Settings, score: ScoreStage, slot: int) -> ModelWatch:
     """What switches the stage to promoted models; it has heard the latest promotion already.
 
     A promotion outlives the workers that heard it: one that starts later finds it in the compacted topic.
     """
 
-    def load(path: str) -> Scorer:
+    def load(path: str) -> LoadedScorer:
         return load_model(settings.model_copy(update={"model": path}))
 
-    watch = ModelWatch(load, score.switch)
-    promotion = latest(delivery.value for delivery in read(settings, [MODELS.name]) if delivery is not None)
-    if promotion is not None:
-        watch.announced(promotion)
+    watch = ModelWatch(
+        load,
+        score.switch,
+        partial(answer, settings),
+        worker=worker_name(settings, slot),
+        model=score.model,
+        now=utc_now,
+    )
+    watch.started(latest(delivery.value for delivery in read(settings, [MODELS.name]) if delivery is not None))
     return watch
 
 

@@ -30,8 +30,8 @@ from pydantic_settings import (
 from stream_app.errors import SetupError
 
 PREFIX = "MOODSTREAM_"
-Role = Literal["score", "alert", "record", "notify", "models"]
-ROLES: tuple[Role, ...] = get_args(Role)
+Role = Literal["score", "alert", "record", "notify", "models", "trainer"]
+ROLES: tuple[Role, ...] = tuple(role for role in get_args(Role) if role != "trainer")  # training wants to be asked for
 
 
 class Settings(BaseSettings):
@@ -93,6 +93,13 @@ class Settings(BaseSettings):
     webhook_url: str = Field("", description="where alerts are posted; empty: only the log")
     webhook_secret: SecretStr = Field(SecretStr(""), description="signs the webhook's body (HMAC-SHA256)")
     webhook_timeout_s: float = Field(5.0, gt=0)
+
+    # --- trainer --------------------------------------------------------------------------------------------------
+    trainer_every_h: float = Field(6.0, gt=0, description="how often the role trainer asks whether to train")
+    trainer_min_labels: int = Field(500, ge=1, description="so many new labels make a training run due")
+    trainer_max_age_d: float = Field(30.0, gt=0, description="so does a champion this old, if there is a new label")
+    trainer_models: Path = Field(Path("models"), description="folder of new bundles, which every worker can read")
+    trainer_data: Path | None = Field(None, description="folder of labelled files to replay in every training run")
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"

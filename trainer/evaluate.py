@@ -1,135 +1,200 @@
-"""Is it good, is it calibrated, and whom does it alarm? Figures of a `Scorer`, taken through the class that serves."""
+"""Is it good, is it calibrated, and whom does it alarm? A test set's figures: as a whole, slice by slice, by head."""
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 
+import msgspec
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.metrics import f1_score, roc_auc_score
 
-from schemas.bundle import Decisions, Temperatures
-from stream_app.scoring.scorer import Scorer
-from trainer.data import Row
+from schemas.bundle import Decisions
+from trainer.figures import BINS, MOODS, RESAMPLES, Bools, Figure, Floats, confusion, figures, reliability
+from trainer.rows import Row
+from trainer.slices import language_of, slices_of
 
-Floats = NDArray[np.float64]
-FALSE_ALARMS = 0.01
-"""Share of ordinary customer turns that may be called angry: at 2 % a team stops reading alerts."""
-
-
-def scores_of(scorer: Scorer, rows: Sequence[Row]) -> Floats:
-    """(N, 4): negative, neutral, positive, anger."""
-    return np.array(scorer.score([row.input for row in rows]), dtype=np.float64).reshape(len(rows), 4)
+MISTAKES = 100
+SMALLEST_SLICE = 10
+SMALLEST_PLOT = 30
+"""Rows; figures and plots of fewer say nothing."""
+LANGUAGES = ("zh", "en", "mixed", "other")
+SHARES = frozenset({"called_negative", "called_neutral", "called_positive", "called_angry"})
+WITH_INTERVAL = ("accuracy", "macro_f1", "anger_auc")
 
 
-def fit_temperatures(rows: Sequence[Row], scores: Floats) -> Temperatures:
-    """The temperatures that make `scores`, taken at temperature 1, most likely on `rows`. Every source counts alike."""
-    weights = balanced(rows)
-    told = np.array([row.sentiment is not None for row in rows])
-    moods = np.array([row.sentiment for row in rows if row.sentiment is not None])
-    logits = np.log(scores[told, :3] + 1e-12)
-
-    def sentiment_loss(temperature: float) -> float:
-        scaled = logits / temperature
-        likely = scaled[np.arange(len(moods)), moods] - np.log(np.exp(scaled).sum(axis=1))
-        return -float(np.average(likely, weights=weights[told]))
-
-    heard = np.array([row.anger is not None for row in rows])
-    angry = np.array([row.anger for row in rows if row.anger is not None])
-    logit = np.log(scores[heard, 3] + 1e-12) - np.log(1 - scores[heard, 3] + 1e-12)
-
-    def anger_loss(temperature: float) -> float:
-        likely = angry * -np.logaddexp(0, -logit / temperature) + (1 - angry) * -np.logaddexp(0, logit / temperature)
-        return -float(np.average(likely, weights=weights[heard]))
-
-    grid = np.geomspace(0.4, 5.0, 200)
-    best = [float(grid[np.argmin([loss(t) for t in grid])]) for loss in (sentiment_loss, anger_loss)]
-    return Temperatures(sentiment=round(best[0], 3), anger=round(best[1], 3))
+class SliceFigures(msgspec.Struct, frozen=True):
+    dimension: str
+    name: str
+    texts: int
+    figures: dict[str, Figure]
 
 
-def choose_decisions(calm: Floats, everything: Floats) -> Decisions:
-    """`calm`: scores of ordinary service turns, of which 1 % may count as angry; `everything`: the held-back mixture,
-    whose strengths are cut into five equal parts."""
-    threshold = 0.5
-    if len(calm):
-        threshold = max(threshold, float(np.quantile(calm[:, 3], 1 - FALSE_ALARMS, method="higher")) + 1e-3)
-    strength = np.maximum(np.abs(everything[:, 2] - everything[:, 0]), everything[:, 3])
-    cuts = [round(float(cut), 3) for cut in np.quantile(strength, (0.2, 0.4, 0.6, 0.8))]
-    return Decisions(anger_threshold=round(threshold, 3), intensity_cuts=(cuts[0], cuts[1], cuts[2], cuts[3]))
+class Bin(msgspec.Struct, frozen=True):
+    """One bar of a reliability plot; `confidence` and `right` are means, 0 to 1."""
+
+    texts: int
+    confidence: float
+    right: float
 
 
-def figures(rows: Sequence[Row], scores: Floats, decisions: Decisions) -> dict[str, dict[str, float]]:
-    """Source -> figure -> value; only figures that the source's labels allow."""
-    by_source: dict[str, list[int]] = defaultdict(list)
-    for index, row in enumerate(rows):
-        by_source[row.source].append(index)
-    return {
-        source: _figures([rows[i] for i in indices], scores[indices], decisions)
-        for source, indices in by_source.items()
-    }
+class Head(msgspec.Struct, frozen=True):
+    """What one of the two heads does in one language."""
+
+    head: str  # "sentiment" or "anger"
+    language: str
+    labels: tuple[str, ...]
+    counts: list[list[int]]
+    """[label][what the model called it]."""
+    bins: list[Bin]
 
 
-def calm_figures(scores: Floats, decisions: Decisions) -> dict[str, float]:
-    """What the model says about turns that are almost all ordinary: shares called negative and angry."""
+class Mistake(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A row the model was sure about and wrong. Without its text, unless that was asked for."""
+
+    id: str
+    """A hash of the text; `row` is its place in the source, where that is known."""
+    source: str
+    row: int
+    language: str
+    head: str
+    label: str
+    called: str
+    confidence: float
+    text: str | None = None
+    context: str | None = None
+
+
+class Evaluation(msgspec.Struct, frozen=True):
+    """All there is to say about one model on one test set; goes to JSON and to the report."""
+
+    model: str
+    texts: int
+    decisions: Decisions
+    resamples: int
+    seed: int
+    slices: list[SliceFigures]
+    """The whole set first, as slice "all"."""
+    heads: list[Head]
+    mistakes: list[Mistake]
+
+    @property
+    def overall(self) -> dict[str, Figure]:
+        return self.slices[0].figures
+
+    def of(self, dimension: str) -> list[SliceFigures]:
+        return [each for each in self.slices if each.dimension == dimension]
+
+
+def evaluate(
+    model: str,
+    rows: Sequence[Row],
+    scores: Floats,
+    decisions: Decisions,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 13,
+    show_texts: bool = False,
+    advance: Callable[[int], None] = lambda texts: None,
+) -> Evaluation:
+    """`scores`: (N, 4), negative, neutral, positive, anger of each row; `advance` hears of every text measured.
+
+    1. figures of the whole  2. of every slice  3. each head's confusion and reliability by language  4. the mistakes
+    """
+    whole = figures(rows, scores, decisions, resamples=resamples, seed=seed)  # 1
+    slices = [SliceFigures("all", "all", len(rows), whole)]
+    for part in slices_of(rows):  # 2
+        if len(part.places) >= SMALLEST_SLICE:
+            inside = [rows[i] for i in part.places]
+            found = figures(inside, scores[part.places], decisions, resamples=resamples, seed=seed)
+            slices.append(SliceFigures(part.dimension, part.name, len(inside), found))
+        advance(len(part.places))
+    return Evaluation(
+        model=model,
+        texts=len(rows),
+        decisions=decisions,
+        resamples=resamples,
+        seed=seed,
+        slices=slices,
+        heads=heads(rows, scores, decisions),  # 3
+        mistakes=worst_mistakes(rows, scores, decisions, show_texts=show_texts),  # 4
+    )
+
+
+def for_manifest(evaluation: Evaluation) -> dict[str, dict[str, float]]:
+    """Source -> figure -> value; the ends of the main figures' intervals as `<figure>_low` and `<figure>_high`.
+
+    What share was called what is told of sources without labels only.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for part in evaluation.of("source"):
+        labelled = {"labelled", "anger_labelled"} & set(part.figures)
+        kept = {name: figure for name, figure in part.figures.items() if not (labelled and name in SHARES)}
+        found[part.name] = {name: figure.value for name, figure in kept.items()}
+        for name in WITH_INTERVAL if evaluation.resamples else ():
+            if name in kept:
+                found[part.name] |= {f"{name}_low": kept[name].low, f"{name}_high": kept[name].high}
+    return found
+
+
+def heads(rows: Sequence[Row], scores: Floats, decisions: Decisions) -> list[Head]:
+    """Sentiment and anger of every language that has enough labels."""
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, row in enumerate(rows):
+        places[language_of(row)].append(place)
+    found = []
+    for language in [*LANGUAGES, *sorted(set(places) - set(LANGUAGES))]:
+        inside = places[language]
+        told = [i for i in inside if rows[i].sentiment is not None]
+        if len(told) >= SMALLEST_PLOT:
+            moods = np.array([rows[i].sentiment for i in told], dtype=np.int64)
+            called = scores[told, :3].argmax(axis=1)
+            counts = confusion(moods, called)
+            bins = _bins(scores[told, :3].max(axis=1), called == moods)
+            found.append(Head("sentiment", language, MOODS, counts.tolist(), bins))
+        sure = [i for i in inside if rows[i].anger in (0.0, 1.0)]
+        if len(sure) >= SMALLEST_PLOT:
+            angry = np.array([rows[i].anger == 1.0 for i in sure])
+            alarm = scores[sure, 3] >= decisions.anger_threshold
+            table = [[int((angry == a)[alarm == b].sum()) for b in (False, True)] for a in (False, True)]
+            found.append(Head("anger", language, ("calm", "angry"), table, _bins(scores[sure, 3], angry)))
+    return found
+
+
+def worst_mistakes(
+    rows: Sequence[Row], scores: Floats, decisions: Decisions, *, limit: int = MISTAKES, show_texts: bool = False
+) -> list[Mistake]:
+    """The mistakes of either head that the model was surest of, surest first."""
+    found: list[tuple[float, int, str, str, str]] = []
     called = scores[:, :3].argmax(axis=1)
-    shares = {
-        "called_negative": called == 0,
-        "called_positive": called == 2,
-        "called_angry": scores[:, 3] >= decisions.anger_threshold,
-    }
-    return {"texts": len(scores)} | {name: round(float(share.mean()), 4) for name, share in shares.items()}
+    alarm = scores[:, 3] >= decisions.anger_threshold
+    for place, row in enumerate(rows):
+        if row.sentiment is not None and called[place] != row.sentiment:
+            confidence = float(scores[place, called[place]])
+            found.append((confidence, place, "sentiment", MOODS[row.sentiment], MOODS[called[place]]))
+        if row.anger in (0.0, 1.0) and alarm[place] != (row.anger == 1.0):
+            confidence = float(scores[place, 3] if alarm[place] else 1 - scores[place, 3])
+            names = ("calm", "angry")
+            found.append((confidence, place, "anger", names[int(row.anger)], names[int(alarm[place])]))
+    found.sort(key=lambda each: (-each[0], each[1]))
+    return [
+        Mistake(
+            id=hashlib.blake2b(rows[place].key.encode(), digest_size=4).hexdigest(),
+            source=rows[place].source,
+            row=rows[place].row,
+            language=language_of(rows[place]),
+            head=head,
+            label=label,
+            called=name,
+            confidence=round(confidence, 4),
+            text=rows[place].input.text if show_texts else None,
+            context=rows[place].input.context if show_texts else None,
+        )
+        for confidence, place, head, label, name in found[:limit]
+    ]
 
 
-def calibration_error(confidence: Floats, right: NDArray[np.bool_], bins: int = 15) -> float:
-    """Expected calibration error: how far confidence and hit rate differ, over bins of equal width."""
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
-    error = 0.0
-    for number in range(bins):
-        inside = place == number
-        if inside.any():
-            error += inside.mean() * abs(confidence[inside].mean() - right[inside].mean())
-    return float(error)
-
-
-def balanced(rows: Sequence[Row]) -> Floats:
-    """Weights that let each source count alike, however many rows it has."""
-    sizes: dict[str, int] = defaultdict(int)
-    for row in rows:
-        sizes[row.source] += 1
-    return np.array([1 / sizes[row.source] for row in rows])
-
-
-def _figures(rows: Sequence[Row], scores: Floats, decisions: Decisions) -> dict[str, float]:
-    found: dict[str, float] = {"texts": len(rows)}
-    told = [i for i, row in enumerate(rows) if row.sentiment is not None]
-    if told:
-        moods = np.array([rows[i].sentiment for i in told])
-        moods_known = sorted(set(moods.tolist()))
-        called = scores[told, :3].argmax(axis=1)
-        found["accuracy"] = float((called == moods).mean())
-        found["macro_f1"] = float(f1_score(moods, called, average="macro", labels=moods_known, zero_division=0.0))
-        found["calibration_error"] = calibration_error(scores[told, :3].max(axis=1), called == moods)
-        found["called_negative_wrongly"] = float((called == 0)[moods != 0].mean()) if (moods != 0).any() else 0.0
-        if len(moods_known) == 2:  # no neutral in this source: what if the model must choose between its two moods?
-            found["accuracy_of_two"] = float(((scores[told, 2] > scores[told, 0]) * 2 == moods).mean())
-    sure = [i for i, row in enumerate(rows) if row.anger in (0.0, 1.0)]
-    angry = np.array([rows[i].anger == 1.0 for i in sure])
-    if angry.any() and not angry.all():
-        anger = scores[sure, 3]
-        alarm = anger >= decisions.anger_threshold
-        found["anger_auc"] = float(roc_auc_score(angry, anger))
-        found["anger_recall"] = float(alarm[angry].mean())
-        found["anger_false_alarms"] = float(alarm[~angry].mean())
-    return {name: round(value, 4) for name, value in found.items()}
-
-
-def at_most(rows: Iterable[Row], each: int) -> list[Row]:
-    """The first `each` rows of every source."""
-    seen: dict[str, int] = defaultdict(int)
-    chosen = []
-    for row in rows:
-        seen[row.source] += 1
-        if seen[row.source] <= each:
-            chosen.append(row)
-    return chosen
+def _bins(confidence: Floats, right: Bools) -> list[Bin]:
+    texts, sure, hits = reliability(confidence, right)
+    shares = [(int(texts[i]), sure[i] / max(1, texts[i]), hits[i] / max(1, texts[i])) for i in range(BINS)]
+    return [Bin(number, round(float(mean), 4), round(float(hit), 4)) for number, mean, hit in shares]

@@ -1,6 +1,8 @@
-"""Fine-tuning on CPU: two heads, masked labels, batches cut by tokens, and a run that survives being killed.
+"""Fine-tuning: two heads, masked labels, a teacher's opinion where there is one, and a run that survives being killed.
 
-The only file of the trainer that imports torch.
+One loop for every device: two CPU cores, a GPU, or several processes started by `torchrun`. Nothing random outlives a
+step: order, augmentation and dropout are seeded by (seed, epoch or step, process), so a checkpoint needs no generator
+state and a run that went on after a kill ends with the weights of one that was never disturbed.
 """
 
 from __future__ import annotations
@@ -8,42 +10,34 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+import torch.distributed as distributed
 import torch.nn.functional as F
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
 from transformers import BertForSequenceClassification
 
+from schemas.bundle import BundleError
 from stream_app.scoring.tokens import TextEncoder, Tokens
-from trainer.data import Row
+from trainer.augment import augment
+from trainer.recipe import Recipe
+from trainer.rows import Row
 
 UNKNOWN = -100  # what torch's cross entropy skips
 MODEL = "model"
 CHECKPOINT = "checkpoint.pt"
 METRICS = "metrics.jsonl"
-
-
-@dataclass(frozen=True)
-class Recipe:
-    epochs: int = 1
-    tokens_per_batch: int = 4096
-    """Padded tokens; about 100 texts. On an AVX512-BF16 core smaller batches cost a tenth of the speed."""
-    learning_rate: float = 2e-4
-    warm_up: float = 0.06
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    seed: int = 13
-    bf16: bool = True
-    """Autocast: 5,100 tokens/s against 2,900 in fp32 on two cores with avx512_bf16; slower than fp32 without it."""
-    threads: int = 2
-    """On shared cores set OMP_WAIT_POLICY=PASSIVE: 3,000 tokens per CPU second instead of 1,200 spent on spinning."""
-    checkpoint_every: int = 100
-    max_tokens: int = 128
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+WINDOW = 5_000  # texts sorted by length together; the whole set at once would give every epoch the same batches
 
 
 class Example(NamedTuple):
@@ -51,6 +45,22 @@ class Example(NamedTuple):
     sentiment: int  # UNKNOWN where the source does not say
     anger: float  # nan where the source does not say
     weight: float
+    teacher: tuple[float, ...] | None  # logits (4,)
+
+
+class Batch(NamedTuple):
+    """B texts of L tokens, padded; C = 4 outputs."""
+
+    ids: Tensor  # (B, L)
+    segments: Tensor  # (B, L)
+    mask: Tensor  # (B, L) bool
+    sentiment: Tensor  # (B,)
+    anger: Tensor  # (B,)
+    weight: Tensor  # (B,)
+    teacher: Tensor  # (B, C); nan where no teacher spoke
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(*(each.to(device, non_blocking=True) for each in self))
 
 
 def train(
@@ -58,40 +68,230 @@ def train(
 ) -> Path:
     """Fine-tune the checkpoint in `student` on `rows`; returns the folder of the trained checkpoint, in `out`.
 
-    Started again after a kill it goes on from `out/checkpoint.pt` and ends with the weights an undisturbed run gives.
-    `stop_after` steps it stops, as if killed. Losses on `held` and speed go to `out/metrics.jsonl`.
+    Started again after a kill it goes on from `out/checkpoint.pt`. `stop_after` steps it stops, as if killed. Losses
+    on `held` and speed go to `out/metrics.jsonl` and `out/tensorboard`. Raises BundleError for a checkpoint of another
+    configuration.
     """
-    torch.set_num_threads(recipe.threads)
-    torch.manual_seed(recipe.seed)
-    out.mkdir(parents=True, exist_ok=True)
-    model = BertForSequenceClassification.from_pretrained(student, dtype=torch.float32)
-    optimizer = torch.optim.AdamW(_groups(model, recipe), lr=recipe.learning_rate, fused=True)
-    encoder = TextEncoder(student, min(recipe.max_tokens, model.config.max_position_embeddings))
-    examples, watched = encode(encoder, rows), encode(encoder, held)
-    batches = [b for epoch in range(recipe.epochs) for b in cut_batches(examples, recipe, epoch)]
-    done = _resume(out, model, optimizer, len(batches))
-    with _progress() as progress, (out / METRICS).open("a", encoding="utf-8") as metrics:
-        bar = progress.add_task("training", total=len(batches), completed=done)
-        for step in range(done, len(batches)):
-            if step == stop_after:
-                return out / MODEL
-            started = time.monotonic()
-            batch = [examples[i] for i in batches[step]]
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.learning_rate * _slope(step, len(batches), recipe.warm_up)
-            loss = _step(model, optimizer, batch, recipe)
-            seconds = time.monotonic() - started
-            progress.advance(bar)
-            at_checkpoint = (step + 1) % recipe.checkpoint_every == 0 or step + 1 == len(batches)
-            line: dict[str, float] = {"step": step + 1, "of": len(batches), "loss": round(loss, 4)}
-            line["tokens_per_second"] = round(sum(len(e.tokens.ids) for e in batch) / seconds)
-            if at_checkpoint:
-                line["held_loss"] = round(_loss_on(model, watched, recipe), 4)
-                _save(out, model, optimizer, step + 1, len(batches))
-            metrics.write(json.dumps(line) + "\n")
-            metrics.flush()
-    model.save_pretrained(out / MODEL)
-    return out / MODEL
+    run = _Run(student, rows, held, out, recipe)
+    return run.go(stop_after)
+
+
+class _Run:
+    def __init__(self, student: Path, rows: Sequence[Row], held: Sequence[Row], out: Path, recipe: Recipe) -> None:
+        self.rank, self.world = _processes()
+        self.recipe, self.out, self.student = recipe, out, student
+        self.device = torch.device(recipe.device)
+        torch.set_num_threads(recipe.threads)
+        torch.manual_seed(recipe.seed)
+        out.mkdir(parents=True, exist_ok=True)
+        self.model = BertForSequenceClassification.from_pretrained(student, dtype=torch.float32).to(self.device)
+        if recipe.lora:
+            add_lora(self.model, recipe.lora)
+        self.encoder = TextEncoder(student, min(recipe.max_tokens, self.model.config.max_position_embeddings))
+        self.optimizer = torch.optim.AdamW(_groups(self.model, recipe), fused=True)
+        self.rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.rows = rows
+        self.watched = _cut_all(encode(self.encoder, held), recipe)
+        plain = encode(self.encoder, rows)
+        self.per_epoch = [len(cut_batches(plain, recipe, epoch)) // self.stride for epoch in range(recipe.epochs)]
+        self.steps = sum(self.per_epoch)
+        self.plain = plain
+        self.best = float("inf")
+        self.waited = 0
+
+    @property
+    def stride(self) -> int:
+        """Batches that one optimizer step takes, over all processes."""
+        return self.recipe.accumulate * self.world
+
+    def go(self, stop_after: int | None) -> Path:
+        done = self._resume()
+        step = 0
+        with _progress(self.rank) as progress, _Metrics(self.out, self.rank) as metrics:
+            bar = progress.add_task("training", total=self.steps, completed=done)
+            for epoch in range(self.recipe.epochs):
+                if step + self.per_epoch[epoch] <= done:
+                    step += self.per_epoch[epoch]
+                    continue
+                for batches in self._batches_of(epoch):
+                    step += 1
+                    if step <= done:
+                        continue
+                    if stop_after is not None and step > stop_after:
+                        return self.out / MODEL
+                    line = self._step(step - 1, batches) | {"epoch": epoch}
+                    progress.advance(bar)
+                    if step % self.recipe.checkpoint_every == 0 or step == self.steps:
+                        line["held_loss"] = round(self._held_loss(), 4)
+                        self._keep_if_best(line["held_loss"])
+                        self._save(step)
+                    metrics.write(step, line)
+                    if self.recipe.patience and self.waited >= self.recipe.patience:
+                        return self._finish()
+        return self._finish()
+
+    def _batches_of(self, epoch: int) -> Iterator[list[Batch]]:
+        """What this process computes in each step of an epoch."""
+        examples = self.plain
+        if self.recipe.augment:
+            rng = random.Random(f"{self.recipe.seed}-augment-{epoch}")  # a string: a tuple's hash is salted
+            changed = [i for i in range(len(self.rows)) if rng.random() < self.recipe.augment]
+            altered = [self.rows[i]._replace(input=augment(self.rows[i].input, rng)) for i in changed]
+            examples = list(self.plain)
+            for index, example in zip(changed, encode(self.encoder, altered), strict=True):
+                examples[index] = example
+        batches = cut_batches(self.plain, self.recipe, epoch)
+        for step in range(self.per_epoch[epoch]):
+            mine = batches[step * self.stride + self.rank : (step + 1) * self.stride : self.world]
+            yield [_tensors([examples[i] for i in batch]) for batch in mine]
+
+    def _step(self, step: int, batches: Sequence[Batch]) -> dict[str, Any]:
+        started = time.monotonic()
+        slope = _slope(step, self.steps, self.recipe.warm_up)
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * slope
+        torch.manual_seed(self.recipe.seed * 1_000_003 + step * self.world + self.rank)
+        self.model.train()
+        total = 0.0
+        for batch in batches:
+            batch = batch.to(self.device)
+            loss = self._loss(batch) / len(batches)
+            loss.backward()  # type: ignore[no-untyped-call]
+            if self.recipe.adversarial:
+                with _nudged(self.model.bert.embeddings.word_embeddings.weight, self.recipe.adversarial):
+                    (self._loss(batch) / len(batches)).backward()  # type: ignore[no-untyped-call]
+            total += loss.item()
+        if self.world > 1:
+            _average_gradients(self.model, self.world)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        seconds = time.monotonic() - started
+        tokens = sum(int(batch.mask.sum()) for batch in batches) * self.world
+        line: dict[str, Any] = {"step": step + 1, "of": self.steps, "loss": round(total, 4)}
+        return line | {"tokens_per_second": round(tokens / seconds), "learning_rate": self.rates[-1] * slope}
+
+    def _loss(self, batch: Batch) -> Tensor:
+        with _autocast(self.device, self.recipe):
+            logits = classify(self.model, batch)
+        return masked_loss(logits.float(), batch, self.recipe)
+
+    @torch.inference_mode()
+    def _held_loss(self) -> float:
+        self.model.eval()
+        total = texts = 0.0
+        for batch in self.watched:
+            total += self._loss(batch.to(self.device)).item() * len(batch.ids)
+            texts += len(batch.ids)
+        return total / max(1.0, texts)
+
+    def _keep_if_best(self, held_loss: float) -> None:
+        self.waited = 0 if held_loss < self.best else self.waited + 1
+        self.best = min(self.best, held_loss)
+        if self.recipe.patience and self.waited == 0 and self.rank == 0:
+            save_model(self.model, self.out / "best")
+
+    def _finish(self) -> Path:
+        if self.rank == 0:
+            best = self.out / "best"
+            if self.recipe.patience and best.exists():
+                os.replace(best, _emptied(self.out / MODEL))
+            else:
+                save_model(self.model, self.out / MODEL)
+            for name in TOKENIZER_FILES:  # so that the folder can be loaded, taught from and trained further
+                shutil.copyfile(self.student / name, self.out / MODEL / name)
+        return self.out / MODEL
+
+    def _save(self, step: int) -> None:
+        if self.rank:
+            return
+        state = {"step": step, "of": self._identity(), "best": self.best, "waited": self.waited}
+        fresh = self.out / (CHECKPOINT + ".new")
+        torch.save(state | {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}, fresh)
+        os.replace(fresh, self.out / CHECKPOINT)  # a kill while writing leaves the checkpoint before intact
+
+    def _resume(self) -> int:
+        path = self.out / CHECKPOINT
+        if not path.exists():
+            return 0
+        state = torch.load(path, weights_only=True, map_location=self.device)
+        if state["of"] != (mine := self._identity()):
+            differing = [key for key in mine if state["of"].get(key) != mine[key]]
+            raise BundleError(
+                f"{path} is the checkpoint of another run (it differs in {', '.join(differing)}): empty the folder or"
+                " name another one."
+            )
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.best, self.waited = state["best"], state["waited"]
+        return int(state["step"])
+
+    def _identity(self) -> dict[str, Any]:
+        """What must be equal for a checkpoint to be continued."""
+        free = {"threads", "device", "checkpoint_every"}
+        return {key: value for key, value in asdict(self.recipe).items() if key not in free} | {"steps": self.steps}
+
+
+def classify(model: Any, batch: Batch) -> Tensor:
+    """Logits (B, C). What `BertForSequenceClassification` computes, with less work: of the last layer only the first
+    token, which is all that the classifier reads, and no dropout inside attention, which has no fast kernel on a CPU.
+    """
+    bert = model.bert
+    mask = batch.mask[:, None, None, :]  # (B, 1, 1, L)
+    x = bert.embeddings(input_ids=batch.ids, token_type_ids=batch.segments)  # (B, L, E)
+    for layer in bert.encoder.layer[:-1]:
+        x = _layer(layer, x, x, mask)
+    first = _layer(bert.encoder.layer[-1], x[:, :1], x, mask)  # (B, 1, E)
+    logits: Tensor = model.classifier(model.dropout(bert.pooler(first)))
+    return logits
+
+
+def _layer(layer: Any, asking: Tensor, x: Tensor, mask: Tensor) -> Tensor:
+    attention = layer.attention.self
+    heads = attention.num_attention_heads
+
+    def split(y: Tensor) -> Tensor:
+        return y.view(*y.shape[:-1], heads, -1).transpose(1, 2)  # (B, H, L, E / H)
+
+    query, key, value = split(attention.query(asking)), split(attention.key(x)), split(attention.value(x))
+    heard = F.scaled_dot_product_attention(query, key, value, attn_mask=mask).transpose(1, 2).flatten(2)
+    y = layer.attention.output(heard, asking)
+    out: Tensor = layer.output(layer.intermediate(y), y)
+    return out
+
+
+def masked_loss(logits: Tensor, batch: Batch, recipe: Recipe) -> Tensor:
+    """Labels where they are known, the teacher where there is one. Each of the two heads is a weighted mean.
+
+    With labels y, teacher t and share s: (1 - s) * CE(y) + s * T^2 * CE(t / T), Hinton et al. 2015.
+    """
+    known, heard = batch.sentiment != UNKNOWN, ~batch.anger.isnan()
+    taught = ~batch.teacher[:, 0].isnan()
+    sentiment = F.cross_entropy(logits[:, :3], batch.sentiment, reduction="none", ignore_index=UNKNOWN)
+    truth = batch.anger.nan_to_num(0.0)
+    anger = F.binary_cross_entropy_with_logits(logits[:, 3], truth, reduction="none")
+    if recipe.focal:  # confident and right counts less; the exponent of the sentiment loss is the probability given
+        sentiment = sentiment * (1 - torch.exp(-sentiment)) ** recipe.focal
+        anger = anger * (1 - torch.exp(-anger)) ** recipe.focal
+    if bool(taught.any()):
+        temperature = recipe.teacher_temperature
+        teacher = batch.teacher.nan_to_num(0.0) / temperature
+        soft = F.cross_entropy(logits[:, :3] / temperature, teacher[:, :3].softmax(1), reduction="none")
+        soft_anger = F.binary_cross_entropy_with_logits(
+            logits[:, 3] / temperature, teacher[:, 3].sigmoid(), reduction="none"
+        )
+        sentiment = _blend(sentiment, soft * temperature**2, known, taught, recipe.teacher_share)
+        anger = _blend(anger, soft_anger * temperature**2, heard, taught, recipe.teacher_share)
+    return _mean(sentiment, batch.weight * (known | taught)) + _mean(anger, batch.weight * (heard | taught))
+
+
+def _blend(hard: Tensor, soft: Tensor, known: Tensor, taught: Tensor, share: float) -> Tensor:
+    part = torch.where(taught, torch.where(known, share, 1.0), 0.0)
+    return (1 - part) * hard + part * soft
+
+
+def _mean(loss: Tensor, weight: Tensor) -> Tensor:
+    return (loss * weight).sum() / weight.sum().clamp(min=1.0)
 
 
 def encode(encoder: TextEncoder, rows: Sequence[Row]) -> list[Example]:
@@ -101,21 +301,19 @@ def encode(encoder: TextEncoder, rows: Sequence[Row]) -> list[Example]:
         part = rows[start : start + 1_000]
         for row, tokens in zip(part, encoder.encode([row.input for row in part]), strict=True):
             sentiment = UNKNOWN if row.sentiment is None else row.sentiment
-            examples.append(Example(tokens, sentiment, nan if row.anger is None else row.anger, row.weight))
+            anger = nan if row.anger is None else row.anger
+            examples.append(Example(tokens, sentiment, anger, row.weight, row.teacher))
     return examples
 
 
 def cut_batches(examples: Sequence[Example], recipe: Recipe, epoch: int) -> list[list[int]]:
-    """This epoch's batches as indices: similar lengths together, at most `tokens_per_batch` with padding.
-
-    Sorted in windows of some 5,000 texts and not as a whole, or every epoch would have the same batches.
-    """
-    rng = random.Random(f"{recipe.seed}-{epoch}")  # a string: seeding with a tuple would use the salted hash
+    """This epoch's batches as indices: similar lengths together, at most `tokens_per_batch` with padding."""
+    rng = random.Random(f"{recipe.seed}-{epoch}")
     order = list(range(len(examples)))
     rng.shuffle(order)
     batches: list[list[int]] = []
-    for start in range(0, len(order), 5_000):
-        window = sorted(order[start : start + 5_000], key=lambda i: len(examples[i].tokens.ids))
+    for start in range(0, len(order), WINDOW):
+        window = sorted(order[start : start + WINDOW], key=lambda i: len(examples[i].tokens.ids))
         batch: list[int] = []
         for index in window:
             if batch and (len(batch) + 1) * len(examples[index].tokens.ids) > recipe.tokens_per_batch:
@@ -127,67 +325,48 @@ def cut_batches(examples: Sequence[Example], recipe: Recipe, epoch: int) -> list
     return batches
 
 
-def masked_loss(
-    logits: torch.Tensor, sentiment: torch.Tensor, anger: torch.Tensor, weight: torch.Tensor
-) -> torch.Tensor:
-    """Cross entropy where sentiment is known plus binary cross entropy where anger is; logits (B, 4), the rest (B,)."""
-    known = sentiment != UNKNOWN
-    per_text = F.cross_entropy(logits[:, :3], sentiment, reduction="none", ignore_index=UNKNOWN)
-    loss = (per_text * weight).sum() / (weight * known).sum().clamp(min=1.0)
-    heard = ~anger.isnan()
-    per_text = F.binary_cross_entropy_with_logits(logits[:, 3], anger.nan_to_num(0.0), reduction="none")
-    return loss + (per_text * weight * heard).sum() / (weight * heard).sum().clamp(min=1.0)
+def _cut_all(examples: Sequence[Example], recipe: Recipe) -> list[Batch]:
+    return [_tensors([examples[i] for i in cut]) for cut in cut_batches(examples, recipe, epoch=0) if cut]
 
 
-def _step(model: Any, optimizer: torch.optim.Optimizer, batch: Sequence[Example], recipe: Recipe) -> float:
-    model.train()
-    inputs, labels = _tensors(batch)
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=recipe.bf16):
-        logits = model(**inputs).logits
-    loss = masked_loss(logits.float(), *labels)
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
-    optimizer.step()
-    optimizer.zero_grad()
-    return loss.item()
-
-
-@torch.inference_mode()
-def _loss_on(model: Any, examples: Sequence[Example], recipe: Recipe) -> float:
-    model.eval()
-    total = 0.0
-    cuts = cut_batches(examples, recipe, epoch=0)
-    for cut in cuts:
-        inputs, labels = _tensors([examples[i] for i in cut])
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=recipe.bf16):
-            logits = model(**inputs).logits
-        total += masked_loss(logits.float(), *labels).item() * len(cut)
-    return total / max(1, len(examples))
-
-
-def _tensors(batch: Sequence[Example]) -> tuple[dict[str, torch.Tensor], tuple[torch.Tensor, ...]]:
-    longest = max(len(e.tokens.ids) for e in batch)
-    ids = torch.ones(len(batch), longest, dtype=torch.long)  # (B, L); 1 is <pad>
-    types, mask = torch.zeros_like(ids), torch.zeros_like(ids)
+def _tensors(batch: Sequence[Example]) -> Batch:
+    longest = max(len(example.tokens.ids) for example in batch)
+    ids = torch.zeros(len(batch), longest, dtype=torch.long)
+    segments, mask = torch.zeros_like(ids), torch.zeros(len(batch), longest, dtype=torch.bool)
     for row, example in enumerate(batch):
         length = len(example.tokens.ids)
         ids[row, :length] = torch.tensor(example.tokens.ids)
-        types[row, example.tokens.text_length : length] = 1
-        mask[row, :length] = 1
-    labels = (
-        torch.tensor([e.sentiment for e in batch]),
-        torch.tensor([e.anger for e in batch]),
-        torch.tensor([e.weight for e in batch]),
+        segments[row, example.tokens.text_length : length] = 1
+        mask[row, :length] = True
+    silent = (float("nan"),) * 4
+    return Batch(
+        ids,
+        segments,
+        mask,
+        sentiment=torch.tensor([e.sentiment for e in batch]),
+        anger=torch.tensor([e.anger for e in batch]),
+        weight=torch.tensor([e.weight for e in batch]),
+        teacher=torch.tensor([e.teacher or silent for e in batch]),
     )
-    return {"input_ids": ids, "token_type_ids": types, "attention_mask": mask}, labels
 
 
 def _groups(model: Any, recipe: Recipe) -> list[dict[str, Any]]:
-    """Biases and layer norms are not decayed."""
-    named = list(model.named_parameters())
-    decayed = [p for _, p in named if p.ndim > 1]
-    others = [p for _, p in named if p.ndim <= 1]
-    return [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    """Rates fall from the heads to the embeddings; biases and layer norms are not decayed."""
+    layers = model.config.num_hidden_layers
+    groups: dict[tuple[float, float], list[Any]] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        if name.startswith("bert.encoder.layer."):
+            depth = layers - 1 - int(name.split(".")[3])
+            rate = recipe.learning_rate * recipe.layer_decay**depth
+        elif name.startswith("bert.embeddings"):
+            rate = recipe.learning_rate * recipe.layer_decay**layers
+        else:
+            rate = recipe.learning_rate * recipe.head_rate
+        decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
+        groups.setdefault((rate, decay), []).append(parameter)
+    return [{"params": found, "lr": rate, "weight_decay": decay} for (rate, decay), found in groups.items()]
 
 
 def _slope(step: int, steps: int, warm_up: float) -> float:
@@ -196,34 +375,126 @@ def _slope(step: int, steps: int, warm_up: float) -> float:
     return (step + 1) / rising if step < rising else (steps - step) / max(1, steps - rising)
 
 
-def _save(out: Path, model: Any, optimizer: torch.optim.Optimizer, step: int, steps: int) -> None:
-    state = {"step": step, "of": steps, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
-    fresh = out / (CHECKPOINT + ".new")
-    torch.save(state | {"rng": torch.get_rng_state()}, fresh)
-    os.replace(fresh, out / CHECKPOINT)  # a kill while writing leaves the checkpoint before intact
+class _Metrics:
+    """Each step as a line of metrics.jsonl and as scalars for TensorBoard; written by the first process only."""
+
+    def __init__(self, out: Path, rank: int) -> None:
+        self._lines = (out / METRICS).open("a", encoding="utf-8") if rank == 0 else None
+        self._board = SummaryWriter(str(out / "tensorboard")) if rank == 0 else None
+
+    def __enter__(self) -> _Metrics:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lines and self._board:
+            self._lines.close()
+            self._board.close()
+
+    def write(self, step: int, line: dict[str, Any]) -> None:
+        if self._lines and self._board:
+            self._lines.write(json.dumps(line) + "\n")
+            self._lines.flush()
+            for name in line.keys() - {"step", "of"}:
+                self._board.add_scalar(name, line[name], step)
 
 
-def _resume(out: Path, model: Any, optimizer: torch.optim.Optimizer, steps: int) -> int:
-    if not (out / CHECKPOINT).exists():
-        return 0
-    state = torch.load(out / CHECKPOINT, weights_only=True)
-    if state["of"] != steps:
-        raise ValueError(
-            f"{out / CHECKPOINT} is of a run of {state['of']} steps, this one has {steps}: empty the folder."
-        )
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    torch.set_rng_state(state["rng"])
-    return int(state["step"])
+class _nudged:
+    """For the time of one backward pass the embeddings stand one step up their own gradient (FGM)."""
+
+    def __init__(self, weight: Any, size: float) -> None:
+        self._weight, self._size = weight, size
+
+    def __enter__(self) -> None:
+        gradient = self._weight.grad
+        self._kept = self._weight.detach().clone()
+        norm = gradient.norm()
+        if bool(norm > 0):
+            self._weight.data.add_(gradient, alpha=self._size / float(norm))
+
+    def __exit__(self, *_: object) -> None:
+        self._weight.data.copy_(self._kept)
 
 
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
-        TimeRemainingColumn(),
-    )
+class _Lora(torch.nn.Module):
+    """A frozen linear layer plus a trained low-rank update of it."""
+
+    def __init__(self, linear: Any, rank: int) -> None:
+        super().__init__()
+        self.linear = linear
+        self.down = torch.nn.Linear(linear.in_features, rank, bias=False, device=linear.weight.device)
+        self.up = torch.nn.Linear(rank, linear.out_features, bias=False, device=linear.weight.device)
+        torch.nn.init.zeros_(self.up.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.linear(x) + self.up(self.down(x))
+        return out
+
+    def merged(self) -> Any:
+        with torch.no_grad():
+            self.linear.weight += self.up.weight @ self.down.weight
+            self.up.weight.zero_()  # what goes on training from here does not count twice
+        return self.linear
+
+
+def add_lora(model: Any, rank: int) -> None:
+    """Freeze the encoder; let query and value of each layer learn through `rank` dimensions."""
+    for parameter in model.bert.parameters():
+        parameter.requires_grad = False
+    for parameter in model.bert.pooler.parameters():
+        parameter.requires_grad = True
+    for layer in model.bert.encoder.layer:
+        for name in ("query", "value"):
+            setattr(layer.attention.self, name, _Lora(getattr(layer.attention.self, name), rank))
+
+
+def save_model(model: Any, folder: Path) -> None:
+    """Write the checkpoint, low-rank updates merged, aside and then in place."""
+    lora = [
+        (layer.attention.self, name, module)
+        for layer in model.bert.encoder.layer
+        for name in ("query", "value")
+        if isinstance(module := getattr(layer.attention.self, name), _Lora)
+    ]
+    for owner, name, module in lora:
+        setattr(owner, name, module.merged())
+    fresh = folder.with_name(folder.name + ".new")
+    model.save_pretrained(_emptied(fresh))
+    for owner, name, module in lora:
+        setattr(owner, name, module)
+    os.replace(fresh, _emptied(folder))
+
+
+def _emptied(folder: Path) -> Path:
+    if folder.exists():
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+    return folder
+
+
+def _processes() -> tuple[int, int]:
+    """(rank, number of processes): (0, 1) unless `torchrun` started us."""
+    if "RANK" not in os.environ:
+        return 0, 1
+    if not distributed.is_initialized():
+        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return distributed.get_rank(), distributed.get_world_size()
+
+
+def _average_gradients(model: Any, world: int) -> None:
+    for parameter in model.parameters():
+        if parameter.grad is not None:
+            distributed.all_reduce(parameter.grad)
+            parameter.grad /= world
+
+
+def _autocast(device: torch.device, recipe: Recipe) -> Any:
+    return torch.autocast(device.type, dtype=torch.bfloat16) if recipe.precision == "bf16" else nullcontext()
+
+
+def _progress(rank: int) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), disable=rank > 0)
 
 
 if __name__ == "__main__":

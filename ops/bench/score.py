@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,10 +15,10 @@ import numpy as np
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
-from schemas.bundle import read_manifest
 from stream_app.scoring.load import default_bundle, load_scorer, output_names
 from stream_app.scoring.model_scorer import ModelScorer
-from stream_app.scoring.outputs import Outputs
+from stream_app.scoring.scorer import Scores
+from stream_app.scoring.storage import plain_checkpoint
 from stream_app.text.model_input import ModelInput, model_input
 
 PIPELINE_BATCH = 32
@@ -38,23 +39,21 @@ def measure(bundle: Path | None, texts: Sequence[str], repeats: int) -> dict[str
     cores = len(os.sched_getaffinity(0))
     inputs = list(dict.fromkeys(ModelInput(model_input(text).text, None) for text in texts))
     scorer = cast(ModelScorer, load_scorer(str(folder), threads=cores, remember=0))
-    reference = _pipeline(folder, cores)
-    plain = [made.text for made in inputs]
-    ours, theirs = scorer.score(inputs[:64]), reference(plain[:64])  # warm up
-    seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
-    for _ in range(repeats):
-        ours = _timed(lambda: scorer.score(inputs), seconds["ours"])
-        theirs = _timed(lambda: reference(plain), seconds["theirs"])
-    manifest = read_manifest(folder)
-    names = output_names(folder)
-    logits = np.array([[found[names[n]] for n in sorted(names)] for found in theirs], dtype=np.float32)
-    difference = np.abs(np.array(ours) - np.array(Outputs(manifest, names).scores(logits))).max()
+    lengths = [len(item.ids) for of_part in scorer.encode(inputs).values() for item in of_part.values()]
+    with tempfile.TemporaryDirectory() as room:
+        reference = Reference(scorer, folder, Path(room), cores)
+        ours, _ = scorer.score(inputs[:64]), reference(inputs[:64])  # warm up
+        seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
+        for _ in range(repeats):
+            ours = _timed(lambda: scorer.score(inputs), seconds["ours"])
+            theirs = _timed(lambda: reference(inputs), seconds["theirs"])
+    difference = np.abs(np.array(ours) - np.array(theirs)).max()
     median = {way: len(inputs) / statistics.median(taken) for way, taken in seconds.items()}
     best = {way: len(inputs) / min(taken) for way, taken in seconds.items()}
     return {
-        "bundle": manifest.name,
+        "bundle": scorer.name,
         "texts": len(inputs),
-        "mean_tokens": round(sum(len(item.ids) for item in scorer.model.encode(inputs)) / len(inputs), 1),
+        "mean_tokens": round(sum(lengths) / len(inputs), 1),
         "repeats": repeats,
         "cores": cores,
         "texts_per_second": round(median["ours"], 1),
@@ -67,18 +66,34 @@ def measure(bundle: Path | None, texts: Sequence[str], repeats: int) -> dict[str
     }
 
 
-def _pipeline(folder: Path, cores: int) -> Callable[[list[str]], list[dict[str, float]]]:
-    """The way most people score: `pipeline("text-classification")`, batches of 32; gives logits by output name."""
-    torch.set_num_threads(cores)
-    logging.getLogger("transformers").setLevel(logging.ERROR)
-    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
-    classify: Any = pipeline("text-classification", model=model, tokenizer=AutoTokenizer.from_pretrained(folder))
+class Reference:
+    """The way most people score: `pipeline("text-classification")`, batches of 32, one pipeline a checkpoint."""
 
-    def run(texts: list[str]) -> list[dict[str, float]]:
+    def __init__(self, scorer: ModelScorer, folder: Path, room: Path, cores: int) -> None:
+        torch.set_num_threads(cores)
+        logging.getLogger("transformers").setLevel(logging.ERROR)
+        self._scorer = scorer
+        self._pipelines: dict[str, Any] = {}
+        for name, encoder in scorer.manifest.checkpoints.items():
+            plain = plain_checkpoint(folder / encoder.folder, room / name)
+            model = AutoModelForSequenceClassification.from_pretrained(plain, dtype=torch.float32)
+            tokenizer = AutoTokenizer.from_pretrained(plain)
+            self._pipelines[name] = pipeline("text-classification", model=model, tokenizer=tokenizer)
+        self._names = output_names(folder / next(iter(scorer.manifest.checkpoints.values())).folder)
+
+    def __call__(self, inputs: Sequence[ModelInput]) -> list[Scores]:
         options = {"batch_size": PIPELINE_BATCH, "truncation": True, "top_k": None, "function_to_apply": "none"}
-        return [{each["label"]: each["score"] for each in found} for found in classify(texts, **options)]
-
-    return run
+        scores: dict[int, Scores] = {}
+        places: dict[str, list[int]] = {}
+        for place, item in enumerate(inputs):
+            places.setdefault(self._scorer.route(item), []).append(place)
+        for name, here in places.items():
+            found = self._pipelines[name]([inputs[place].text for place in here], **options)
+            by_name = [{each["label"]: each["score"] for each in outputs} for outputs in found]
+            logits = [[outputs[self._names[number]] for number in sorted(self._names)] for outputs in by_name]
+            read = self._scorer.parts[name].outputs.scores(np.array(logits, dtype=np.float32))
+            scores.update(zip(here, read, strict=True))
+        return [scores[place] for place in range(len(inputs))]
 
 
 def _timed(work: Callable[[], Any], seconds: list[float]) -> Any:

@@ -54,6 +54,14 @@ def dead_letter_rows(database_url: str, name: str) -> list[Row]:
     return _dicts(database_url, statement, (name, quoted))
 
 
+def last_label(database_url: str, event_id: str, given_by: str) -> Row | None:
+    """The latest label this person gave the event."""
+    statement = """
+        SELECT * FROM label WHERE event_id = %s AND given_by = %s ORDER BY given_at DESC, label_id DESC LIMIT 1
+    """
+    return next(iter(_dicts(database_url, statement, (event_id, given_by))), None)
+
+
 def query(database_url: str, statement: str, parameters: Sequence[Any] | None = None) -> tuple[list[str], list[Any]]:
     """Column names and rows. Raises SetupError or NeighbourDown."""
     database = Database(database_url, "moodstream command")

@@ -1,57 +1,23 @@
-"""A connection to PostgreSQL that comes back by itself, and whose fault an error is."""
+"""A connection to PostgreSQL that comes back by itself."""
 
 import contextlib
-import re
 from collections.abc import Iterator
 from typing import Any
 
 import psycopg2
-from psycopg2 import errors
-from psycopg2.extensions import parse_dsn
 
-from stream_app.errors import MoodstreamError, NeighbourDown, SetupError
+from stream_app.database import COLLISIONS, NEIGHBOUR, ROW_FAULTS, connect, first_line, reaction
+from stream_app.errors import NeighbourDown
 
-NEIGHBOUR = "PostgreSQL"
+__all__ = ["COLLISIONS", "NEIGHBOUR", "ROW_FAULTS", "Database", "connect"]
 
-# One row's fault: the same row fails again, its neighbours would not. 54000 is a value too long for an index.
-ROW_FAULTS = (psycopg2.DataError, psycopg2.IntegrityError, errors.ProgramLimitExceeded)
-# Nobody's fault: the same transaction goes through when it is sent again.
-COLLISIONS = (errors.DeadlockDetected, errors.SerializationFailure)
+RIGHT = "GRANT moodstream_worker to the login that records"
 
-# A server that vanished without a word is noticed within some 20 s, not after the kernel's quarter of an hour.
-PATIENCE = {
-    "connect_timeout": "5",
-    "keepalives_idle": "10",
-    "keepalives_interval": "5",
-    "keepalives_count": "2",
-    "tcp_user_timeout": "20000",
-}
 # A paused writer that holds row locks is put out by the server before its heir has waited for long.
 SESSION = """
 SET timezone = 'UTC'; SET client_encoding = 'UTF8'; SET standard_conforming_strings = on;
 SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '10s'; SET statement_timeout = '60s'
 """
-# What libpq says when a person must act; it gives no SQLSTATE before the session is open.
-FOR_A_PERSON = (
-    "authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied", "SSL", "invalid",
-)  # fmt: skip
-
-
-def connect(database_url: str, application_name: str) -> Any:
-    """A new connection. Raises SetupError when a person must act (password, database, login), else NeighbourDown."""
-    try:
-        parameters = parse_dsn(re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", database_url))
-    except psycopg2.ProgrammingError:
-        # libpq's own message may quote the password
-        raise SetupError("the PostgreSQL URL must be postgresql://user:password@host:port/name") from None
-    try:
-        return psycopg2.connect(**PATIENCE | {"application_name": application_name} | parameters)
-    except psycopg2.OperationalError as mistake:
-        said = re.sub(r"^.*?(FATAL: +|failed: )+", "", _first_line(mistake))
-        where = f"{parameters.get('host', 'localhost')}:{parameters.get('port', '5432')}"
-        if any(sign in said for sign in FOR_A_PERSON):
-            raise SetupError(f"{NEIGHBOUR} at {where} refuses: {said}") from None
-        raise NeighbourDown(NEIGHBOUR, f"{where}: {said}") from None
 
 
 class Database:
@@ -75,12 +41,12 @@ class Database:
             with connection, connection.cursor() as cursor:
                 yield cursor
         except psycopg2.Error as mistake:
-            reaction = _reaction(mistake)
-            if isinstance(reaction, NeighbourDown):
+            ours = reaction(mistake, RIGHT)
+            if isinstance(ours, NeighbourDown):
                 self.close()
-            if reaction is None:
+            if ours is None:
                 raise
-            raise reaction from mistake
+            raise ours from mistake
 
     def close(self) -> None:
         if self._connection is not None:
@@ -96,26 +62,6 @@ class Database:
                     cursor.execute(SESSION)
             except psycopg2.Error as mistake:
                 connection.close()
-                raise NeighbourDown(NEIGHBOUR, _first_line(mistake)) from mistake
+                raise NeighbourDown(NEIGHBOUR, first_line(mistake)) from mistake
             self._connection = connection
         return self._connection
-
-
-def _reaction(mistake: psycopg2.Error) -> MoodstreamError | None:
-    """Our error for theirs; None leaves theirs as it is."""
-    said = _first_line(mistake)
-    match mistake:
-        case psycopg2.Error() if isinstance(mistake, (*ROW_FAULTS, *COLLISIONS)):
-            return None
-        case errors.InsufficientPrivilege():
-            return SetupError(f"{NEIGHBOUR}: {said}; GRANT moodstream_worker to the login that records")
-        case errors.UndefinedTable() | errors.UndefinedColumn() | errors.UndefinedFunction():
-            return SetupError(f"{NEIGHBOUR}: {said}; the tables are not this version's: run `moodstream init`")
-        case psycopg2.OperationalError() | psycopg2.InterfaceError() | psycopg2.InternalError():
-            return NeighbourDown(NEIGHBOUR, said)
-        case _:
-            return None
-
-
-def _first_line(mistake: psycopg2.Error) -> str:
-    return next(iter(str(mistake).strip().splitlines()), type(mistake).__name__)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from numpy.typing import NDArray
+import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from schemas.bundle import BundleError
+from stream_app.scoring.storage import SCALE, WEIGHTS, Array, dequantise
 
-WEIGHTS = "model.safetensors"
-Array = NDArray[Any]
+__all__ = ["SCALE", "WEIGHTS", "WORDS", "BertConfig", "expected_shapes", "read_config", "read_weights"]
+
+WORDS = "bert.embeddings.word_embeddings.weight"
 
 
 class BertConfig(NamedTuple):
@@ -57,7 +59,7 @@ def expected_shapes(config: BertConfig) -> dict[str, tuple[int, ...]]:
     """Name -> shape of every tensor that a checkpoint of this config holds."""
     wide, inner = config.hidden, config.inner
     shapes: dict[str, tuple[int, ...]] = {
-        "bert.embeddings.word_embeddings.weight": (config.vocabulary, wide),
+        WORDS: (config.vocabulary, wide),
         "bert.embeddings.position_embeddings.weight": (config.positions, wide),
         "bert.embeddings.token_type_embeddings.weight": (2, wide),
     }
@@ -75,7 +77,13 @@ def expected_shapes(config: BertConfig) -> dict[str, tuple[int, ...]]:
 
 
 def read_weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
-    """The tensors named in `shapes`, checked against it; raises BundleError when one is missing or shaped otherwise."""
+    """The tensors named in `shapes`, those stored in 8 bits back in float32.
+
+    Only the table of word embeddings stays as it is stored, with its scale (V, 1) beside it: a text looks up some rows
+    of it, and in float32 it would take four times the memory.
+
+    Raises BundleError when one is missing, shaped otherwise, or has no usable scale.
+    """
     try:
         weights = load_file(path)
     except FileNotFoundError:
@@ -89,4 +97,10 @@ def read_weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str,
             raise BundleError(
                 f"{path}: {name} has shape {found} where config.json says {shape}: copy both files again."
             )
-    return {name: weights[name] for name in shapes}
+    try:
+        usable = {name: dequantise(weights, name) for name in shapes}
+    except BundleError as wrong:
+        raise BundleError(f"{path}: {wrong}: copy the bundle again.") from None
+    if weights[WORDS].dtype == np.int8:
+        usable[WORDS], usable[WORDS + SCALE] = weights[WORDS], weights[WORDS + SCALE].reshape(-1, 1)
+    return usable

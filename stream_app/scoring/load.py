@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from schemas.bundle import MANIFEST, BundleError, Manifest, read_manifest
 from stream_app.scoring.outputs import Outputs, recognise
 from stream_app.scoring.quick import QuickScorer
-from stream_app.scoring.scorer import Scorer
-from stream_app.text.model_input import TEXT_VERSION
+from stream_app.scoring.scorer import LoadedScorer
+from stream_app.scoring.storage import check_digests
+from stream_app.text.language import encoder_language
+from stream_app.text.model_input import TEXT_VERSION, ModelInput
+
+if TYPE_CHECKING:
+    from stream_app.scoring.model_scorer import Model
 
 BUNDLES = Path(__file__).parent.parent / "bundles"
 
 
 def load_scorer(
     model: str, *, threads: int = 2, token_budget: int = 1024, remember: int = 1000, device: str = "cpu"
-) -> Scorer:
+) -> LoadedScorer:
     """The scorer that `model` names: "default" (the bundle that ships), "quick" (the stand-in), or a folder.
 
     A folder is a bundle, or any local Hugging Face sequence classifier whose outputs are named or mapped by a
@@ -24,22 +33,44 @@ def load_scorer(
     """
     if model == "quick":
         return QuickScorer()
-    folder = default_bundle() if model == "default" else Path(model)
-    manifest = _manifest(folder)
-    # Here and not above: torch takes seconds to import, and `quick` and every error before this line need none of it.
-    from stream_app.scoring.model_scorer import Model, ModelScorer
+    folder = bundle_folder(model)
+    # 1. What is it? 2. Are its files those that it was made of?
+    manifest = manifest_of(folder)
+    check_digests(folder, manifest)
+    names = _shared_outputs(folder, manifest)
+    # 3. Its models. Imported here: torch takes seconds, and `quick` and every error before this line need none of it.
+    from stream_app.scoring.model_scorer import ModelScorer, Part
 
-    loaded: Model
+    parts: dict[str, Part] = {}
+    for name, encoder in manifest.checkpoints.items():
+        outputs = Outputs(msgspec.structs.replace(manifest, temperatures=encoder.temperatures), names)
+        parts[name] = Part(_load_model(folder / encoder.folder, manifest, device), outputs)
+    # 4. Who reads which text?
+    route = _by_language if manifest.encoders else _to(next(iter(parts)))
+    return ModelScorer(parts, route, manifest, threads=threads, token_budget=token_budget, remember=remember)
+
+
+def _load_model(folder: Path, manifest: Manifest, device: str) -> Model:
     if manifest.architecture == "bert-packed":
         from stream_app.scoring.bert import PackedBert
 
-        loaded = PackedBert(folder, manifest, device)
-    else:
-        from stream_app.scoring.transformer import TransformerClassifier
+        return PackedBert(folder, manifest, device)
+    from stream_app.scoring.transformer import TransformerClassifier
 
-        loaded = TransformerClassifier(folder, manifest)
-    outputs = Outputs(manifest, output_names(folder))
-    return ModelScorer(loaded, manifest, outputs, threads=threads, token_budget=token_budget, remember=remember)
+    return TransformerClassifier(folder, manifest)
+
+
+def _by_language(item: ModelInput) -> str:
+    return encoder_language(item.text, item.context)
+
+
+def _to(name: str) -> Callable[[ModelInput], str]:
+    return lambda _: name
+
+
+def bundle_folder(model: str) -> Path:
+    """The folder that a bundle's name stands for."""
+    return default_bundle() if model == "default" else Path(model)
 
 
 def default_bundle() -> Path:
@@ -51,7 +82,7 @@ def default_bundle() -> Path:
 
 
 def output_names(folder: Path) -> dict[int, str]:
-    """Output number -> name, from config.json."""
+    """Output number -> name, from a checkpoint's config.json."""
     path = folder / "config.json"
     try:
         config = json.loads(path.read_bytes())
@@ -63,7 +94,8 @@ def output_names(folder: Path) -> dict[int, str]:
         raise BundleError(f"{path} cannot be read ({error}): copy the whole folder again.") from error
 
 
-def _manifest(folder: Path) -> Manifest:
+def manifest_of(folder: Path) -> Manifest:
+    """The bundle's manifest, or one made up for a classifier whose outputs' names leave no doubt."""
     if not folder.is_dir() or (folder / MANIFEST).exists():
         return read_manifest(folder, text_version=TEXT_VERSION)
     names = output_names(folder)
@@ -77,3 +109,22 @@ def _manifest(folder: Path) -> Manifest:
             f" {MANIFEST} there, like {example}."
         )
     return Manifest(name=folder.name, labels=labels)
+
+
+def _shared_outputs(folder: Path, manifest: Manifest) -> dict[int, str]:
+    """Those of every checkpoint of the bundle. Raises BundleError when they differ."""
+    named = {name: output_names(_existing(folder / encoder.folder)) for name, encoder in manifest.checkpoints.items()}
+    first, *others = named
+    for other in others:
+        if named[other] != named[first]:
+            raise BundleError(
+                f"{folder}: the encoders have different outputs, {first} {', '.join(named[first].values())} and {other}"
+                f" {', '.join(named[other].values())}: they do not belong together."
+            )
+    return named[first]
+
+
+def _existing(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise BundleError(f"{folder} is missing, and {MANIFEST} names it: copy the whole bundle again.")
+    return folder

@@ -33,6 +33,9 @@ class QuickScorer:
     def check_canary(self) -> None:
         """Nothing is loaded, so nothing can be damaged."""
 
+    def close(self) -> None:
+        """Nothing is held."""
+
 
 def _mood(text: str) -> list[Scores]:
     # Written out: a loop over a word list costs twice as much as the rest of the scorer.

@@ -5,6 +5,7 @@ or scored becomes a dead letter; everything else of the batch is scored.
 """
 
 import logging
+import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -19,7 +20,7 @@ from stream_app.flow.dead_letters import dead_letter
 from stream_app.flow.delivery import Delivery, Record, Settled
 from stream_app.flow.stage import KafkaOffsets
 from stream_app.scoring.score_texts import Scored, score_texts
-from stream_app.scoring.scorer import Scorer
+from stream_app.scoring.scorer import LoadedScorer, Scorer
 
 log = logging.getLogger("moodstream.score")
 
@@ -34,7 +35,7 @@ class ScoreStage(KafkaOffsets):
 
     def __init__(
         self,
-        scorer: Scorer,
+        scorer: LoadedScorer,
         pseudonym_key: bytes,
         now: Callable[[], datetime],
         *,
@@ -42,21 +43,36 @@ class ScoreStage(KafkaOffsets):
         max_ahead: timedelta,
     ) -> None:
         self._scorer = scorer
+        self._batch = threading.Lock()  # held while a batch is scored
         self._key = pseudonym_key
         self._now = now
         self._max_age = max_age
         self._max_ahead = max_ahead
         metrics.MODEL.labels(scorer.name).set(1)
 
-    def switch(self, scorer: Scorer) -> None:
-        """Serve with another model from the next batch on. Safe from any thread: a batch reads the reference once."""
-        log.info("model %s serves from now on, after %s", scorer.name, self._scorer.name)
-        metrics.MODEL.clear()
-        metrics.MODEL.labels(scorer.name).set(1)
-        self._scorer = scorer
+    @property
+    def model(self) -> str:
+        """The name of the model that scores the next batch."""
+        return self._scorer.name
+
+    def switch(self, scorer: LoadedScorer) -> None:
+        """Serve with another model from the next batch on, and close the one before it. From any thread but the loop's.
+
+        Blocks until the batch at hand is scored: when this returns, nothing is scored by the old model any more.
+        """
+        with self._batch:
+            before, self._scorer = self._scorer, scorer
+            metrics.MODEL.clear()
+            metrics.MODEL.labels(scorer.name).set(1)
+        log.info("model %s serves from now on, after %s", scorer.name, before.name)
+        before.close()
 
     def settle(self, batch: Sequence[Delivery]) -> Settled:
-        scorer, now = self._scorer, self._now()
+        with self._batch:
+            return self._settle(batch, self._scorer)
+
+    def _settle(self, batch: Sequence[Delivery], scorer: Scorer) -> Settled:
+        now = self._now()
         oldest, newest = now - self._max_age, now + self._max_ahead
         records: list[Record] = []
         readable: list[tuple[Delivery, RawEvent]] = []

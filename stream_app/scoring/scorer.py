@@ -53,3 +53,10 @@ class Scorer(Protocol):
 
     def check_canary(self) -> None:
         """Score the bundle's canary texts, past every cache. Raises CanaryFailed when one is off by more than 1e-3."""
+
+
+class LoadedScorer(Scorer, Protocol):
+    """A scorer with the one who loaded it: whoever has it closes it."""
+
+    def close(self) -> None:
+        """Let go of threads and memory; no `score` is under way, and none comes after."""

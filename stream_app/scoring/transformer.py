@@ -24,12 +24,16 @@ class TransformerClassifier:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            self._model: Any = AutoModelForSequenceClassification.from_pretrained(
-                folder, local_files_only=True, dtype=torch.float32
-            ).eval()
+            loaded: Any = AutoModelForSequenceClassification.from_pretrained(
+                folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
+            )
         except Exception as error:  # transformers raises what it likes; the operator needs one sentence
             reason = str(error).strip().split("\n")[0] or type(error).__name__
             raise BundleError(f"{folder} is no loadable classifier ({reason}): copy the whole folder again.") from error
+        model, found = loaded
+        if missing := sorted(found["missing_keys"]):  # transformers fills them with random numbers and goes on
+            raise BundleError(f"{folder}: the weights lack {missing[0]}: copy the whole folder again.")
+        self._model: Any = model.eval()
         positions = getattr(self._model.config, "max_position_embeddings", manifest.max_tokens)
         # the tokenizer's own limit matters: RoBERTa has two positions more than it can use
         self._max_tokens = min(manifest.max_tokens, positions, self._tokenizer.model_max_length)

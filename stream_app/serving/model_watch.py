@@ -8,31 +8,53 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from schemas import codec
-from schemas.events import ModelPromoted
+from schemas.events import ModelPromoted, ModelServing
 from schemas.topics import MODELS
 from stream_app.metrics import MODEL_SWITCHES
 
 if TYPE_CHECKING:
-    from stream_app.scoring.scorer import Scorer
+    from stream_app.scoring.scorer import LoadedScorer
 
 log = logging.getLogger("moodstream.models")
 
 
 class ModelWatch:
-    """Acts on the topic `models`. `load` opens a bundle folder; `switch` makes the scoring stage use a scorer.
+    """Acts on the topic `models`, and answers each promotion it heard on the topic `serving`.
 
+    `load` opens a bundle (a folder, or "default"). `switch` makes the scoring stage use a scorer, and returns when no
+    batch is under way with the one before. `answer` says what serves; it may fail, but not raise.
     Called from one thread at a time; blocks while the model loads, so not from an event loop.
     """
 
-    def __init__(self, load: Callable[[str], Scorer], switch: Callable[[Scorer], None]) -> None:
+    def __init__(
+        self,
+        load: Callable[[str], LoadedScorer],
+        switch: Callable[[LoadedScorer], None],
+        answer: Callable[[ModelServing], None],
+        *,
+        worker: str,
+        model: str,
+        now: Callable[[], datetime],
+    ) -> None:
         self._load = load
         self._switch = switch
+        self._answer = answer
+        self._worker = worker
+        self._model = model
+        self._now = now
         self._serving: tuple[str, str] | None = None
         self._since: datetime | None = None
 
+    def started(self, payload: bytes | None) -> None:
+        """At the worker's start: act on the latest promotion, or say what serves where there was none."""
+        if payload is None:
+            self._say(None)
+        else:
+            self.announced(payload)
+
     def announced(self, payload: bytes | None) -> None:
-        """Load, check, switch. Raises nothing: a failure is one line in the log and leaves the serving model alone."""
-        # 1. What is promoted? The topic is read again at every start, and a model that serves already stays.
+        """Load, check, switch, answer. Raises nothing: a failure leaves the serving model alone and is one log line."""
+        # 1. What is promoted?
         try:
             promoted = codec.decode(MODELS.name, payload)
         except codec.Undecodable as mistake:
@@ -40,26 +62,48 @@ class ModelWatch:
             return
         assert isinstance(promoted, ModelPromoted)  # the topic carries nothing else: schemas/topics.py
         # An older promotion is history: a worker in a new slot reads the topic from its beginning.
-        if self._serving == (promoted.model, promoted.path) or (self._since and promoted.promoted_at < self._since):
+        if self._since and promoted.promoted_at < self._since:
             return
+        # 2. Load it beside the one that serves, unless it is that one. 3. Only then does it score customers.
+        if self._serving != (promoted.model, promoted.path):
+            try:
+                self._switch(self._loaded(promoted))
+            except Exception as failure:  # missing, damaged, out of memory, …: all end the same way
+                why = " ".join(str(failure).split()) or type(failure).__name__
+                log.error(
+                    "model %s at %s was promoted and cannot serve, the serving model stays: %s",
+                    promoted.model, promoted.path, why,
+                )  # fmt: skip
+                MODEL_SWITCHES.labels("refused").inc()
+                self._say(promoted, refused=why)
+                return
+            MODEL_SWITCHES.labels("serves").inc()
+            log.info("model %s serves, promoted by %s: %s", promoted.model, promoted.promoted_by, promoted.reason)
+        self._serving, self._since = (promoted.model, promoted.path), promoted.promoted_at
+        self._model = promoted.model
+        # 4. Who promoted it may be waiting.
+        self._say(promoted)
+
+    def _loaded(self, promoted: ModelPromoted) -> LoadedScorer:
+        """The promoted model, warm, and known to give the scores it gave when it was made. Raises when it is not."""
+        scorer = self._load(promoted.path)
         try:
-            # 2. Load it. 3. Does it give the scores it gave when it was made?
-            scorer = self._load(promoted.path)
             if scorer.name != promoted.model:
                 raise ValueError(f"the bundle there is {scorer.name}")
             scorer.check_canary()
-            # 4. Only now does it score customers.
-            self._switch(scorer)
-        except Exception as failure:  # missing, damaged, out of memory, …: all end the same way
-            log.error(
-                "model %s at %s was promoted and cannot serve, the serving model stays: %s",
-                promoted.model, promoted.path, " ".join(str(failure).split()) or type(failure).__name__,
-            )  # fmt: skip
-            MODEL_SWITCHES.labels("refused").inc()
-            return
-        MODEL_SWITCHES.labels("serves").inc()
-        self._serving, self._since = (promoted.model, promoted.path), promoted.promoted_at
-        log.info("model %s serves, promoted by %s: %s", promoted.model, promoted.promoted_by, promoted.reason)
+        except Exception:
+            scorer.close()
+            raise
+        return scorer
+
+    def _say(self, promoted: ModelPromoted | None, refused: str | None = None) -> None:
+        at = promoted.promoted_at if promoted else None
+        self._answer(
+            ModelServing(
+                worker=self._worker, model=self._model, answered_at=codec.milliseconds(self._now()), promoted_at=at,
+                refused=refused,
+            )
+        )  # fmt: skip
 
 
 def latest(payloads: Iterable[bytes | None]) -> bytes | None:

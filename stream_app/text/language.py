@@ -1,7 +1,7 @@
 """Which language a text is in, as coarsely as the models need it: zh, en, mixed or other."""
 
 import re
-from typing import Final
+from typing import Final, Literal
 
 from stream_app.text.words import words
 
@@ -17,6 +17,7 @@ _FOREIGN: Final = (
 )
 _NOT_HAN: Final = re.compile(f"[{_LATIN}{_FOREIGN}]")
 _FOREIGN_LETTERS: Final = re.compile(f"[{_FOREIGN}]")
+_LATIN_LETTERS: Final = re.compile(f"[{_LATIN}]")
 _WORD: Final = re.compile(f"[{_LATIN}]+(?:['’][{_LATIN}]+)?")
 _ACCENTS: Final = "\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u1e00-\u1eff¿¡"
 _ACCENTED: Final = re.compile(f"[{_ACCENTS}]")
@@ -82,6 +83,23 @@ def guess(text: str) -> str:
     if not han:
         return _latin(text, latin) if latin else "other"
     return _chinese_or_mixed(han, latin)
+
+
+def encoder_language(text: str, context: str | None) -> Literal["zh", "en"]:
+    """Which encoder of a bundle with several reads a prepared text.
+
+    One Han character is enough for zh, because only that encoder knows any; else one Latin letter outside of
+    placeholders is en. A text without either (👍, 666, <phone>) goes where its context goes, and without one to zh.
+    """
+    return _letters(text) or (_letters(context) if context else None) or "zh"
+
+
+def _letters(text: str) -> Literal["zh", "en"] | None:
+    if not text.isascii() and _HAN_LETTERS.search(text):
+        return "zh"
+    if "<" in text or "[" in text:
+        text = _NO_WORDS.sub(" ", text)
+    return "en" if _LATIN_LETTERS.search(text) else None
 
 
 def _chinese_or_mixed(han: int, latin: list[str]) -> str:

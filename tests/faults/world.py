@@ -42,8 +42,8 @@ TEXTS = [
 class Workers:
     """`moodstream worker` processes that are started again whenever they end, as systemd or Kubernetes would."""
 
-    def __init__(self, settings: Settings, count: int, logs: Path) -> None:
-        self._environment = environment(settings, model="quick", watchdog_s="20")
+    def __init__(self, settings: Settings, count: int, logs: Path, **more: str) -> None:
+        self._environment = environment(settings, **({"model": "quick", "watchdog_s": "20"} | more))
         self._logs = logs
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._over = threading.Event()
@@ -92,8 +92,9 @@ class Workers:
 
 
 @contextmanager
-def workers(settings: Settings, count: int, logs: Path) -> Iterator[Workers]:
-    running = Workers(settings, count, logs)
+def workers(settings: Settings, count: int, logs: Path, **more: str) -> Iterator[Workers]:
+    """`more` are settings, as in `environment`."""
+    running = Workers(settings, count, logs, **more)
     try:
         yield running
     finally:

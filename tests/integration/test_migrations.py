@@ -169,7 +169,9 @@ def may(url: str, statement: str) -> bool:
         return True
 
 
-VIEWS = ("v_sentiment", "v_mood_hourly", "v_alert", "v_dead_letter", "v_label")
+VIEWS = (
+    "v_sentiment", "v_mood_hourly", "v_alert", "v_dead_letter", "v_label", "v_model", "v_promotion", "v_training_run",
+)  # fmt: skip
 TABLES = tuple(tables.metadata.tables)
 
 
@@ -208,6 +210,8 @@ def test_a_trainer_reads_labels_and_what_a_model_learns_from(login: Login, migra
 
     assert may(trainer, "SELECT s.text, s.label, l.sentiment, l.angry FROM sentiment s JOIN v_label l USING (event_id)")
     assert may(trainer, "SELECT * FROM label")
+    assert may(trainer, "SELECT scored_at, brand FROM sentiment")
+    assert may(trainer, "UPDATE training_run SET state = 'failed'")
     for forbidden in (
         "SELECT order_id FROM sentiment",
         "SELECT raw_offset FROM sentiment",
@@ -215,6 +219,7 @@ def test_a_trainer_reads_labels_and_what_a_model_learns_from(login: Login, migra
         "SELECT turns FROM alert",
         "INSERT INTO label SELECT * FROM label",
         "UPDATE sentiment SET label = 'positive'",
+        "DELETE FROM promotion",
     ):
         assert not may(trainer, forbidden), forbidden
 

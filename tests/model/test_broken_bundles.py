@@ -6,7 +6,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from schemas.bundle import BundleError
 from stream_app.scoring.load import load_scorer
@@ -34,6 +36,13 @@ def config(**changes: object) -> Callable[[Path], object]:
     return change
 
 
+def eight_bits_without_scale(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    name = "bert.embeddings.word_embeddings.weight"
+    weights.pop(name + ".scale", None)
+    save_file(weights | {name: weights[name].astype(np.int8)}, folder / "model.safetensors")
+
+
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
@@ -54,6 +63,10 @@ def config(**changes: object) -> Callable[[Path], object]:
         pytest.param(manifest(labels={"0": "negative"}), "leaves output 1 unmapped", id="an output forgotten"),
         pytest.param(manifest(anger_output=9), "no free output 9", id="no such anger output"),
         pytest.param(manifest(colour="red"), "colour", id="a field we do not know"),
+        pytest.param(manifest(weights={"model.safetensors": "0"}), "not the file that", id="hash mismatch"),
+        pytest.param(manifest(weights={"config.json": "0"}), "has no hash of model.safetensors", id="a hash missing"),
+        pytest.param(manifest(weights={"../x": "0"}), "not inside the bundle", id="a hash of a file elsewhere"),
+        pytest.param(eight_bits_without_scale, "without bert.embeddings.word", id="scale missing"),
     ],
 )
 def test_a_broken_bundle_gives_one_readable_sentence(bundle: Path, damage: Callable[[Path], object], says: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,19 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from schemas.bundle import read_manifest
 from stream_app.scoring.bert import PackedBert
+from stream_app.scoring.storage import plain_checkpoint
 from stream_app.scoring.tokens import Tokens
 from stream_app.text.model_input import ModelInput
-from trainer.data import read_own_turns
+from trainer.corpus import read_own_turns
 
 SHARED = [row.input for row in read_own_turns()][::3]
 
 
 def padded_logits(folder: Path, batch: list[Tokens]) -> np.ndarray[Any, Any]:
     """The reference: (B, outputs) from transformers, one padded batch in fp32."""
-    model: Any = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
+    with tempfile.TemporaryDirectory() as room:
+        plain = plain_checkpoint(folder, Path(room) / "plain")
+        model: Any = AutoModelForSequenceClassification.from_pretrained(plain, dtype=torch.float32).eval()
     longest = max(len(item.ids) for item in batch)
     ids = torch.ones(len(batch), longest, dtype=torch.long)
     types, mask = torch.zeros_like(ids), torch.zeros_like(ids)

@@ -1,31 +1,35 @@
-"""The trainer on a tiny model: it learns, it survives a kill, it never mixes held-back texts with training texts."""
+"""The training loop on a tiny model: it learns, it survives a kill, and each of its knobs does what it says."""
 
 from __future__ import annotations
 
-import csv
-import gzip
 import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 from safetensors.torch import load_file
+from transformers import BertForSequenceClassification
 
-from schemas.bundle import read_manifest
-from stream_app.scoring.load import load_scorer
+from schemas.bundle import BundleError
 from stream_app.scoring.tokens import TextEncoder
-from stream_app.text.model_input import TEXT_VERSION, ModelInput
 from tests.model.tiny import tiny_student
-from trainer.commands import train as train_command
-from trainer.data import Row, load_split, plain_service_turn, read_own_turns, text_key
-from trainer.train import UNKNOWN, Recipe, cut_batches, encode, masked_loss, train
+from trainer.corpus import read_own_turns
+from trainer.recipe import Recipe
+from trainer.train import UNKNOWN, Batch, add_lora, classify, cut_batches, encode, masked_loss, save_model, train
 
-ROWS = list(read_own_turns())
+ROWS = list(read_own_turns())[:600]
 QUICK = Recipe(
-    epochs=2, tokens_per_batch=512, learning_rate=3e-3, checkpoint_every=4, max_tokens=48, bf16=False, threads=1
-)
+    epochs=2, tokens_per_batch=512, learning_rate=3e-3, head_rate=1.0, checkpoint_every=4, max_tokens=48,
+    precision="fp32", threads=1,
+)  # fmt: skip
+NAN = float("nan")
 
 
 @pytest.fixture(scope="module")
@@ -33,15 +37,24 @@ def student(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_student(tmp_path_factory.mktemp("student") / "student", base)
 
 
+def lines(work: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (work / "metrics.jsonl").read_text("utf-8").splitlines()]
+
+
 def losses(work: Path) -> list[float]:
-    lines = (json.loads(line) for line in (work / "metrics.jsonl").read_text("utf-8").splitlines())
-    return [line["held_loss"] for line in lines if "held_loss" in line]
+    return [line["held_loss"] for line in lines(work) if "held_loss" in line]
+
+
+def same(one: Path, other: Path) -> bool:
+    left, right = (load_file(folder / "model.safetensors") for folder in (one, other))
+    return all(torch.equal(left[name], right[name]) for name in left)
 
 
 def test_it_learns(student: Path, tmp_path: Path) -> None:
     train(student, ROWS, ROWS[::5], tmp_path, QUICK)
     found = losses(tmp_path)
     assert found[-1] < found[0] - 0.1
+    assert any((tmp_path / "tensorboard").iterdir())
 
 
 def test_a_run_that_is_killed_and_started_again_ends_with_the_same_weights(student: Path, tmp_path: Path) -> None:
@@ -50,14 +63,24 @@ def test_a_run_that_is_killed_and_started_again_ends_with_the_same_weights(stude
     assert not (tmp_path / "killed" / "model").exists()
     torch.manual_seed(99)  # whatever ran in between
     resumed = train(student, ROWS, ROWS[:20], tmp_path / "killed", QUICK)
-    one, other = (load_file(folder / "model.safetensors") for folder in (undisturbed, resumed))
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert same(undisturbed, resumed)
 
 
 def test_a_checkpoint_of_another_run_is_not_mistaken_for_this_one(student: Path, tmp_path: Path) -> None:
     train(student, ROWS, ROWS[:20], tmp_path, QUICK, stop_after=5)
-    with pytest.raises(ValueError, match="empty the folder"):
+    with pytest.raises(BundleError, match="differs in steps"):
         train(student, ROWS[:100], ROWS[:20], tmp_path, QUICK)
+    with pytest.raises(BundleError, match="differs in learning_rate"):
+        train(student, ROWS, ROWS[:20], tmp_path, replace(QUICK, learning_rate=1e-3))
+
+
+def test_patience_ends_a_run_that_gets_no_better_and_keeps_its_best(student: Path, tmp_path: Path) -> None:
+    hot = replace(QUICK, epochs=30, learning_rate=0.3, patience=2, checkpoint_every=2)
+    train(student, ROWS, ROWS[:100], tmp_path, hot)
+    found = losses(tmp_path)
+    assert len(lines(tmp_path)) < lines(tmp_path)[0]["of"]
+    assert min(found) not in found[-2:]
+    assert (tmp_path / "model" / "model.safetensors").exists()
 
 
 def test_every_text_is_seen_once_an_epoch_within_the_token_budget(student: Path) -> None:
@@ -68,96 +91,123 @@ def test_every_text_is_seen_once_an_epoch_within_the_token_budget(student: Path)
     assert batches != cut_batches(examples, QUICK, epoch=1)
 
 
-def test_a_missing_label_moves_nothing() -> None:
-    logits = torch.randn(3, 4, requires_grad=True)
-    nan = float("nan")
-    masked_loss(logits, torch.tensor([0, UNKNOWN, UNKNOWN]), torch.tensor([nan, 1.0, nan]), torch.ones(3)).backward()  # type: ignore[no-untyped-call]
+def batch_of(sentiment: list[int], anger: list[float], teacher: list[list[float]] | None = None) -> Batch:
+    size = len(sentiment)
+    nothing = torch.zeros(size, 1, dtype=torch.long)
+    opinion = torch.tensor(teacher) if teacher else torch.full((size, 4), NAN)
+    labels = (torch.tensor(sentiment), torch.tensor(anger), torch.ones(size), opinion)
+    return Batch(nothing, nothing, nothing.bool(), *labels)
+
+
+def moved(batch: Batch, recipe: Recipe = QUICK) -> list[list[bool]]:
+    """Which outputs (B, 4) the loss pulls at."""
+    logits = torch.randn(len(batch.sentiment), 4, requires_grad=True)
+    masked_loss(logits, batch, recipe).backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None
-    moved = logits.grad.abs() > 0
-    assert moved.tolist() == [[True, True, True, False], [False, False, False, True], [False] * 4]
+    pulled: list[list[bool]] = (logits.grad.abs() > 0).tolist()
+    return pulled
 
 
-def write_source(folder: Path, name: str, texts: list[tuple[str, str]]) -> None:
-    with gzip.open(folder / f"{name}.csv.gz", "wt", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "lang", "split", "text", "label_src", "sentiment", "anger"])
-        writer.writerows([f"{name}-{n}", "en", "", text, "x", mood, ""] for n, (text, mood) in enumerate(texts))
+def test_a_missing_label_moves_nothing() -> None:
+    batch = batch_of([0, UNKNOWN, UNKNOWN], [NAN, 1.0, NAN])
+    assert moved(batch) == [[True, True, True, False], [False, False, False, True], [False] * 4]
 
 
-def test_no_text_is_in_both_parts_even_when_two_sources_share_it(tmp_path: Path) -> None:
-    texts = [(f"The parcel number {n} came late", "neg") for n in range(400)]
-    write_source(tmp_path, "one", texts)
-    write_source(tmp_path, "other", [(text.upper() + "!", mood) for text, mood in texts])
-    split = load_split(tmp_path, 1)
-    held = {row.key for row in split.held}
-    assert 5 <= sum(row.source != "own_turns" for row in split.held) <= 40
-    assert not held & {row.key for row in split.train}
-    keys = [row.key for row in split.train if row.source != "own_turns"]
-    assert len(keys) == len(set(keys)), "and none twice in training"
+def test_a_teacher_speaks_where_labels_are_missing_and_beside_them() -> None:
+    silent = [NAN] * 4
+    batch = batch_of([UNKNOWN, UNKNOWN, 0], [NAN, NAN, 1.0], [[3.0, 0.0, -1.0, 2.0], silent, [0.0, 3.0, 0.0, -3.0]])
+    assert moved(batch) == [[True] * 4, [False] * 4, [True] * 4]
+    only = replace(QUICK, teacher_share=1.0, teacher_temperature=1.0)
+    taught = batch_of([0], [1.0], [[0.0, 3.0, 0.0, -3.0]])
+    agreeing, obeying = torch.tensor([[0.0, 3.0, 0.0, -3.0]]), torch.tensor([[3.0, 0.0, 0.0, 3.0]])
+    assert masked_loss(agreeing, taught, only) < masked_loss(obeying, taught, only), (
+        "the teacher's word, not the label's"
+    )
+    none = replace(only, teacher_share=0.0)
+    assert masked_loss(agreeing, taught, none) > masked_loss(obeying, taught, none)
 
 
-def test_a_rare_mood_is_not_drowned(tmp_path: Path) -> None:
-    texts = [(f"bad {n} times", "neg") for n in range(900)] + [(f"fine {n} times", "neu") for n in range(100)]
-    write_source(tmp_path, "one", texts)
-    train_rows = [r for r in load_split(tmp_path, 1, scale=0.01).train if r.source == "one"]
-    moods = np.array([row.sentiment for row in train_rows])
-    assert (moods == 1).sum() > 80
+def test_focal_loss_listens_less_to_what_is_known_already() -> None:
+    batch = batch_of([0, 0], [NAN, NAN])
+    logits = torch.tensor([[4.0, 0.0, 0.0, 0.0], [0.0, 4.0, 0.0, 0.0]], requires_grad=True)
+    masked_loss(logits, batch, replace(QUICK, focal=2.0)).backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None
+    sure, wrong = logits.grad.norm(dim=1).tolist()
+    assert sure * 100 < wrong
 
 
-def test_the_split_is_the_same_every_time(tmp_path: Path) -> None:
-    write_source(tmp_path, "one", [(f"text {n}", "pos") for n in range(100)])
-    assert load_split(tmp_path, 7, scale=0.002) == load_split(tmp_path, 7, scale=0.002)
+def test_training_computes_what_serving_computes(student: Path) -> None:
+    """`classify` leaves out work that no output depends on."""
+    model = BertForSequenceClassification.from_pretrained(student).eval()
+    ids = torch.tensor([[0, 5, 6, 7, 2], [0, 8, 2, 1, 1]])
+    mask = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
+    segments = torch.zeros_like(ids)
+    batch = batch_of([0, 0], [NAN, NAN])._replace(ids=ids, segments=segments, mask=mask)
+    with torch.inference_mode():
+        expected = model(input_ids=ids, token_type_ids=segments, attention_mask=mask.long()).logits
+        assert torch.allclose(classify(model, batch), expected, atol=1e-5)
 
 
-def test_one_command_makes_a_bundle_from_your_own_files(base: Path, tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    data.mkdir()
-    words = {"neg": "broken late bad", "neu": "when where order", "pos": "good nice love"}
-    pairs = [(word, mood) for mood, some in words.items() for word in some.split()]
-    texts = [(f"{word} {n} times", mood) for n in range(80) for word, mood in pairs]
-    write_source(data, "shop", texts)
-    arguments = ["--data", data, "--start", base, "--work", tmp_path / "work", "--out", tmp_path / "mine-1"]
-    done = CliRunner().invoke(train_command, ["bundle", *map(str, arguments), "--scale", "0.02", "--layers", "0,3"])
-    assert done.exit_code == 0, done.output
-    manifest = read_manifest(tmp_path / "mine-1", text_version=TEXT_VERSION)
-    assert manifest.name == "mine-1"
-    assert manifest.licences["shop"] == "your own data"
-    assert manifest.metrics["shop"]["texts"] > 5
-    assert "mine-1" in (tmp_path / "mine-1" / "README.md").read_text("utf-8")
-    load_scorer(str(tmp_path / "mine-1")).check_canary()
-    again = CliRunner().invoke(train_command, ["measure", "--data", str(data), str(tmp_path / "mine-1")])
-    assert again.exit_code == 0, again.output
-    further = [
-        "--data",
-        data,
-        "--start",
-        tmp_path / "mine-1",
-        "--work",
-        tmp_path / "more",
-        "--out",
-        tmp_path / "mine-2",
-    ]
-    done = CliRunner().invoke(train_command, ["bundle", *map(str, further), "--scale", "0.01"])
-    assert done.exit_code == 0, done.output
-    assert {"rows", "rows_round_2"} <= set(read_manifest(tmp_path / "mine-2").training)
+def test_a_low_rank_update_is_merged_before_it_is_saved(student: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = BertForSequenceClassification.from_pretrained(student).eval()
+    add_lora(model, 4)
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert all("down" in name or "up" in name or "pooler" in name or "classifier" in name for name in trained)
+    for layer in model.bert.encoder.layer:
+        torch.nn.init.normal_(layer.attention.self.query.up.weight)
+    ids = torch.tensor([[0, 5, 6, 7, 2]])
+    batch = batch_of([0], [NAN])._replace(ids=ids, segments=torch.zeros_like(ids), mask=torch.ones_like(ids).bool())
+    with torch.inference_mode():
+        before = classify(model, batch)
+    save_model(model, tmp_path / "model")
+    merged = BertForSequenceClassification.from_pretrained(tmp_path / "model").eval()
+    with torch.inference_mode():
+        assert torch.allclose(classify(merged, batch), before, atol=1e-4)
 
 
 @pytest.mark.parametrize(
-    ("text", "plain"),
-    [
-        ("请问什么时候发货", True),
-        ("好的，谢谢", True),
-        ("你们这是骗子", False),
-        ("非常满意", False),
-        ("怎么还没到！！", False),
-    ],
+    "knob", [{"lora": 4}, {"adversarial": 0.5}, {"focal": 2.0}, {"accumulate": 3}, {"precision": "bf16"}], ids=str
 )
-def test_only_turns_without_a_mood_word_count_as_plain_service_talk(text: str, plain: bool) -> None:
-    assert plain_service_turn(text) is plain
+def test_each_way_of_training_learns_too(student: Path, tmp_path: Path, knob: dict[str, object]) -> None:
+    train(student, ROWS[:300], ROWS[:60], tmp_path, replace(QUICK, **knob))  # type: ignore[arg-type]
+    found = lines(tmp_path)
+    assert found[-1]["held_loss"] < found[0]["loss"] + 0.05
+    assert (tmp_path / "model" / "model.safetensors").exists()
 
 
-def test_own_turns_cover_both_languages_and_every_mood() -> None:
-    assert {(row.sentiment, row.anger) for row in ROWS} >= {(0, 1.0), (0, 0.0), (1, 0.0), (2, 0.0)}
-    assert sum(row.input.context is not None for row in ROWS) >= 10
-    assert all(isinstance(row, Row) and isinstance(row.input, ModelInput) and row.key for row in ROWS)
-    assert text_key("Good  Morning!") == text_key("good morning")
+SCRIPT = """
+import sys
+from pathlib import Path
+from tests.model.test_training import QUICK, ROWS
+from trainer.train import train
+train(Path(sys.argv[1]), ROWS, ROWS[:20], Path(sys.argv[2]), QUICK)
+"""
+
+
+def test_a_process_killed_in_the_middle_of_training_is_continued(student: Path, tmp_path: Path) -> None:
+    undisturbed = train(student, ROWS, ROWS[:20], tmp_path / "undisturbed", QUICK)
+    command = [sys.executable, "-c", SCRIPT, str(student), str(tmp_path / "killed")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 90
+    while not (tmp_path / "killed" / "checkpoint.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed" / "model").exists(), "it was to be killed before it was done"
+    assert same(undisturbed, train(student, ROWS, ROWS[:20], tmp_path / "killed", QUICK))
+
+
+def test_two_processes_share_the_batches_of_a_step(student: Path, tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    out = tmp_path / "two"
+    command = [sys.executable, "-c", SCRIPT, str(student), str(out)]
+    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
+    pair = [subprocess.Popen(command, env={**os.environ, **common, "RANK": str(rank)}) for rank in range(2)]
+    assert [process.wait(timeout=100) for process in pair] == [0, 0]
+    train(student, ROWS, ROWS[:20], tmp_path / "one", QUICK)
+    assert lines(tmp_path / "one")[0]["of"] // 2 - lines(out)[0]["of"] in (0, 1), "an odd last batch of an epoch waits"
+    assert losses(out)[-1] < losses(out)[0]
+    assert (out / "model" / "model.safetensors").exists()

@@ -14,8 +14,8 @@ from transformers import BertConfig, BertModel
 from schemas.bundle import Manifest, write_manifest
 from stream_app.text.model_input import TEXT_VERSION
 from trainer.bundle import record_canary, store
-from trainer.data import read_own_turns
-from trainer.student import make_student
+from trainer.corpus import read_own_turns
+from trainer.student import cut_student
 
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 
@@ -51,7 +51,7 @@ def tiny_base(folder: Path, seed: int = 0) -> Path:
 
 def tiny_student(folder: Path, base: Path) -> Path:
     """Cut from `base`; its classifier is loud, or random weights would say nearly the same of every text."""
-    make_student(base, folder, ["the order 订单"], layers=(0, 3), vocabulary=10_000, max_tokens=48)
+    cut_student(base, folder, ["the order 订单"], layers=(0, 3), vocabulary=10_000, max_tokens=48)
     weights = load_file(folder / "model.safetensors")
     weights["classifier.weight"] *= 20
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})

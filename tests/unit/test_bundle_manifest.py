@@ -6,7 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from schemas.bundle import BundleError, Canary, Decisions, Manifest, Temperatures, read_manifest, write_manifest
+from schemas.bundle import (
+    BundleError,
+    Canary,
+    Decisions,
+    Encoder,
+    Manifest,
+    Temperatures,
+    read_manifest,
+    write_manifest,
+)
 from stream_app.scoring.outputs import Outputs, recognise
 
 FULL = Manifest(
@@ -22,12 +31,20 @@ FULL = Manifest(
     metrics={"set": {"accuracy": 0.9}},
     canary=[Canary("好的", None, 0.1, 0.8, 0.1, 0.0)],
     licences={"set": "none stated"},
+    encoders={"zh": Encoder("zh", Temperatures(1.4, 1.1)), "en": Encoder("small/en")},
+    weights={"zh/model.safetensors": "0" * 64},
 )
 
 
 def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
     write_manifest(tmp_path, FULL)
     assert read_manifest(tmp_path, text_version=1) == FULL
+
+
+def test_without_encoders_the_folder_itself_is_the_one_checkpoint() -> None:
+    manifest = Manifest(name="x", labels={"0": "negative"}, temperatures=Temperatures(1.4, 1.2))
+    assert manifest.checkpoints == {"all": Encoder(".", Temperatures(1.4, 1.2))}
+    assert FULL.checkpoints == FULL.encoders
 
 
 def test_an_imported_classifier_needs_only_a_name_and_labels(tmp_path: Path) -> None:
@@ -47,6 +64,21 @@ def test_an_imported_classifier_needs_only_a_name_and_labels(tmp_path: Path) -> 
         pytest.param('{"name": "x", "labels": {"0": "sad"}}', "sad", id="a mood that is none"),
         pytest.param(
             '{"name": "x", "labels": {"0": "neutral"}, "text_version": 2}', "text version 2", id="other text version"
+        ),
+        pytest.param(
+            '{"name": "x", "labels": {"0": "neutral"}, "encoders": {"en": {"folder": "en"}}}',
+            "no encoder for zh",
+            id="a language without encoder",
+        ),
+        pytest.param(
+            '{"name": "x", "labels": {"0": "neutral"}, "encoders": {"ja": {"folder": "ja"}}}',
+            "not a valid manifest",
+            id="an encoder of another language",
+        ),
+        pytest.param(
+            '{"name": "x", "labels": {"0": "neutral"}, "weights": {"/etc/passwd": "0"}}',
+            "not inside the bundle",
+            id="a hash of a file elsewhere",
         ),
     ],
 )

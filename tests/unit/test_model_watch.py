@@ -8,14 +8,20 @@ import pytest
 
 from schemas.bundle import BundleError
 from schemas.codec import encode
-from schemas.events import ModelPromoted
+from schemas.events import ModelPromoted, ModelServing
 from stream_app.scoring.quick import QuickScorer
-from stream_app.scoring.scorer import CanaryFailed, Scorer
+from stream_app.scoring.scorer import CanaryFailed, LoadedScorer
 from stream_app.serving.model_watch import ModelWatch, latest
+
+NOW = datetime(2025, 6, 30, tzinfo=UTC)
 
 
 class NewScorer(QuickScorer):
     name = "new"
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
 
 
 class DamagedScorer(NewScorer):
@@ -32,17 +38,24 @@ def promotion(model: str = "new", path: str = "/bundles/new", day: int = 1) -> b
     )  # fmt: skip
 
 
-def missing(path: str) -> Scorer:
+def missing(path: str) -> LoadedScorer:
     raise BundleError(f"No model bundle at {path}: no such folder.")
 
 
-def exhausted(path: str) -> Scorer:
+def exhausted(path: str) -> LoadedScorer:
     raise MemoryError
 
 
-def watch(load: Callable[[str], Scorer]) -> tuple[ModelWatch, list[Scorer]]:
-    serving: list[Scorer] = []
-    return ModelWatch(load, serving.append), serving
+def watch(load: Callable[[str], LoadedScorer]) -> tuple[ModelWatch, list[LoadedScorer]]:
+    watching, serving, _ = watch_and_answers(load)
+    return watching, serving
+
+
+def watch_and_answers(load: Callable[[str], LoadedScorer]) -> tuple[ModelWatch, list[LoadedScorer], list[ModelServing]]:
+    serving: list[LoadedScorer] = []
+    answers: list[ModelServing] = []
+    watching = ModelWatch(load, serving.append, answers.append, worker="w-0", model="old", now=lambda: NOW)
+    return watching, serving, answers
 
 
 def test_a_promoted_model_that_passes_its_canary_serves(caplog: pytest.LogCaptureFixture) -> None:
@@ -67,7 +80,7 @@ def test_a_promoted_model_that_passes_its_canary_serves(caplog: pytest.LogCaptur
     ],
 )
 def test_a_model_that_cannot_serve_leaves_the_old_one_and_one_line(
-    load: Callable[[str], Scorer], complaint: str, caplog: pytest.LogCaptureFixture
+    load: Callable[[str], LoadedScorer], complaint: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     watching, serving = watch(load)
 
@@ -119,10 +132,50 @@ def test_the_latest_promotion_is_the_newest_that_can_be_read() -> None:
 
 
 def test_a_model_that_failed_may_be_announced_again_when_it_is_mended() -> None:
-    scorers: list[Scorer] = [DamagedScorer(), NewScorer()]
+    scorers: list[LoadedScorer] = [DamagedScorer(), NewScorer()]
     watching, serving = watch(lambda path: scorers.pop(0))
 
     watching.announced(promotion())
     watching.announced(promotion())
 
     assert len(serving) == 1
+
+
+def test_every_promotion_is_answered_once_it_serves() -> None:
+    watching, serving, answers = watch_and_answers(lambda path: NewScorer())
+
+    watching.announced(promotion(day=1))
+    watching.announced(promotion(day=2))
+
+    assert len(serving) == 1
+    assert [(said.worker, said.model, said.promoted_at, said.refused) for said in answers] == [
+        ("w-0", "new", datetime(2025, 6, day, tzinfo=UTC), None) for day in (1, 2)
+    ]
+
+
+def test_a_refusal_is_answered_with_its_reason_and_the_model_that_stays() -> None:
+    scorer = DamagedScorer()
+    watching, _, answers = watch_and_answers(lambda path: scorer)
+
+    watching.announced(promotion())
+
+    assert [(said.model, said.refused) for said in answers] == [("old", "canary 3 gives anger 0.12 instead of 0.97")]
+    assert scorer.closed, "its threads and its memory are given back"
+
+
+def test_a_promotion_of_the_past_is_not_answered() -> None:
+    watching, _, answers = watch_and_answers(lambda path: NewScorer())
+
+    watching.announced(promotion(day=3))
+    watching.announced(promotion(day=1))
+
+    assert len(answers) == 1
+
+
+def test_a_worker_that_starts_says_what_it_serves_with() -> None:
+    watching, serving, answers = watch_and_answers(lambda path: NewScorer())
+
+    watching.started(None)
+
+    assert serving == []
+    assert [(said.model, said.promoted_at) for said in answers] == [("old", None)]

@@ -1,6 +1,7 @@
 """The score stage's promises: order, whose fault a failure is, and what of a person goes further."""
 
 import json
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,13 +15,13 @@ from stream_app.errors import ScorerBroken
 from stream_app.flow.delivery import Delivery, Settled
 from stream_app.scoring.quick import QuickScorer
 from stream_app.scoring.score import ScoreStage
-from stream_app.scoring.scorer import CanaryFailed, Scorer, Scores
+from stream_app.scoring.scorer import CanaryFailed, LoadedScorer, Scores
 from stream_app.text.model_input import ModelInput
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
-def stage(scorer: Scorer | None = None, key: bytes = b"a key of 16 byte") -> ScoreStage:
+def stage(scorer: LoadedScorer | None = None, key: bytes = b"a key of 16 byte") -> ScoreStage:
     return ScoreStage(
         scorer or QuickScorer(), key, lambda: NOW, max_age=timedelta(days=400), max_ahead=timedelta(hours=1)
     )
@@ -157,3 +158,43 @@ def test_a_promoted_model_scores_from_the_next_batch_on() -> None:
     after = scored(one.settle([review(2)]))
 
     assert [event.model for event in before + after] == ["quick-stand-in", "better"]
+
+
+class SlowScorer(QuickScorer):
+    """Scores when it is let; says so when it is asked after it was closed."""
+
+    name = "slow"
+
+    def __init__(self) -> None:
+        self.begun, self.may_end = threading.Event(), threading.Event()
+        self.closed = False
+
+    def score(self, inputs: Sequence[ModelInput]) -> list[Scores]:
+        self.begun.set()
+        assert self.may_end.wait(10)
+        assert not self.closed
+        return super().score(inputs)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_switch_waits_for_the_batch_at_hand_and_then_closes_the_old_model() -> None:
+    slow = SlowScorer()
+    one = stage(slow)
+    settled: list[Settled] = []
+    batch = threading.Thread(target=lambda: settled.append(one.settle([review(1), review(2)])))
+    switch = threading.Thread(target=one.switch, args=(QuickScorer(),))
+
+    batch.start()
+    assert slow.begun.wait(10)
+    switch.start()
+    switch.join(0.1)
+    assert switch.is_alive(), "the old model is still at work"
+    slow.may_end.set()
+    batch.join()
+    switch.join()
+
+    assert slow.closed
+    assert {event.model for event in scored(settled[0])} == {"slow"}, "one batch, one model"
+    assert {event.model for event in scored(one.settle([review(3)]))} == {"quick-stand-in"}

@@ -15,6 +15,15 @@ from stream_app.flow.kafka.clients import connection, explain, for_a_person, mak
 from stream_app.settings import Settings
 
 _CALL_S = 10.0
+# A broker has just come or gone and its groups are being handed over, or this is the first group of a new cluster:
+# librdkafka does not ask again by itself, or waits where asking again would help.
+_COORDINATOR_MOVES = {
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError._TIMED_OUT,
+}
+_COORDINATOR_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -138,6 +147,21 @@ class Admin:
                 return {}
             raise explain(failure, self._settings, f"offsets of {group}") from failure
         return {(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
+
+    def members(self, group: str) -> set[str]:
+        """The static ids of the group's members; none where there is no such group."""
+        deadline = time.monotonic() + _COORDINATOR_S
+        while True:
+            (future,) = self._client.describe_consumer_groups([group], request_timeout=_COORDINATOR_S / 10).values()
+            try:
+                return {member.group_instance_id for member in future.result().members if member.group_instance_id}
+            except KafkaException as failure:
+                code = failure.args[0].code()
+                if code == KafkaError.GROUP_ID_NOT_FOUND:
+                    return set()
+                if code not in _COORDINATOR_MOVES or time.monotonic() > deadline:
+                    raise explain(failure, self._settings, f"members of {group}") from failure
+            time.sleep(0.1)
 
     def lag(self, group: str, topic: str) -> int:
         """Records of the topic the group has not committed yet (transaction markers count as records)."""
