@@ -123,9 +123,15 @@ def _targets() -> dict[str, EntryPoint]:
 
 def _headline(target: EntryPoint) -> str:
     """The first sentence of a command's docstring, without importing it."""
+    package, *inner = target.module.split(".")
     try:
-        spec = importlib.util.find_spec(target.module)
-        tree = ast.parse(Path(spec.origin).read_bytes()) if spec and spec.origin else ast.Module([], [])
+        # Only the top package is looked up: to find a module inside, importlib would import what is around it.
+        spec = importlib.util.find_spec(package)
+        path = Path(spec.origin if spec and spec.origin else package)
+        if inner:
+            at = path.parent.joinpath(*inner)
+            path = at / "__init__.py" if at.is_dir() else at.with_suffix(".py")
+        tree = ast.parse(path.read_bytes())
     except (ImportError, OSError, SyntaxError):
         return "(cannot be read)"
     for node in tree.body:

@@ -1,8 +1,8 @@
 """The same sentence as another customer would have typed it: the label stays, the characters do not.
 
 One alteration a text, each of a kind that real traffic has and that cleaning does not undo: typing errors, homophones
-(垃圾 → 拉圾), words pulled apart, traditional characters, letters of another width, emoji at the end, no punctuation,
-another case.
+(垃圾 → 拉圾), words pulled apart, traditional characters, emoji at the end, no punctuation. A negation is never lost
+and never made: such a text stays as it was.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import cache
 
 from stream_app.text.model_input import ModelInput, prepare
+from trainer.slices import NEGATION
 
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 _LETTERS = re.compile(r"[a-z]{4,}")
@@ -37,7 +38,9 @@ def augment(made: ModelInput, rng: random.Random) -> ModelInput:
         return made
     kinds = _CHINESE if len(_HAN.findall(made.text)) * 3 > len(made.text) else _LATIN
     altered = prepare(rng.choice(kinds)(made.text, rng)).text
-    return made._replace(text=altered or made.text)
+    if not altered or len(NEGATION.findall(altered)) != len(NEGATION.findall(made.text)):
+        return made
+    return made._replace(text=altered)
 
 
 def _homophone(text: str, rng: random.Random) -> str:
@@ -82,20 +85,12 @@ def _emoji(text: str, rng: random.Random) -> str:
     return text + rng.choice(NEUTRAL_EMOJI)
 
 
-def _other_case(text: str, rng: random.Random) -> str:
-    return text.lower() if rng.random() < 0.5 else text.upper()
-
-
-def _full_width(text: str, rng: random.Random) -> str:
-    return "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" and c not in "<>[]" else c for c in text)
-
-
 Alteration = Callable[[str, random.Random], str]
 _CHINESE: tuple[Alteration, ...] = (
     _homophone, _homophone, _traditional, _traditional, _drop_character, _no_punctuation, _spaces, _emoji,
 )  # fmt: skip
 _LATIN: tuple[Alteration, ...] = (
-    _swap, _swap, _drop_character, _drop_character, _no_punctuation, _other_case, _full_width, _emoji,
+    _swap, _swap, _drop_character, _drop_character, _no_punctuation, _emoji,
 )  # fmt: skip
 
 

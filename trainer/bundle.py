@@ -25,14 +25,13 @@ from trainer.base import BASES
 from trainer.calibrate import at_most, choose_decisions, fit_by_language, scores_of
 from trainer.corpus import files_fingerprint, read_sample
 from trainer.evaluate import evaluate, for_manifest
-from trainer.fit import read_job
+from trainer.fit import Job, calibration_rows, read_job
 from trainer.rows import Row, half
-from trainer.sources import SERVICE_CHAT, SOURCES, sources_in
+from trainer.sources import MEASURED_ONLY, SERVICE_CHAT, sources_in
 from trainer.split import load_split
 from trainer.student import OUTPUTS
 
 CHECKPOINT_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
-NOT_FOR_CALIBRATION = {source.name for source in SOURCES if source.measure_only}
 EACH = 1_000  # rows of each source that set temperatures
 
 # Own sentences, so that the bundle carries nobody's data: both languages, every mood, with and without context.
@@ -55,11 +54,8 @@ def make_bundle(runs: Mapping[Language, Path], data: Path, out: Path) -> Manifes
     """
     if out.exists():
         raise BundleError(f"{out} exists: a bundle is never written over; name another folder.")
-    jobs = {language: read_job(work) for language, work in runs.items()}
-    seeds = {job.recipe.seed for job in jobs.values()}
-    if len(seeds) > 1:
-        raise BundleError(f"The runs were split with different seeds {sorted(seeds)}: what one held back, another saw.")
-    held = load_split(data, seeds.pop()).held
+    jobs = [_finished(language, work, data) for language, work in runs.items()]
+    held = load_split(data, seed=0, labels=jobs[0].labels).held  # no seed decides what is held back
     fresh = out.with_name(out.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     for language, work in runs.items():  # 1
@@ -95,23 +91,39 @@ def finish(folder: Path, manifest: Manifest, held: Sequence[Row]) -> Manifest:
     return manifest
 
 
+def _finished(language: Language, work: Path, data: Path) -> Job:
+    """The run's job. Raises BundleError when it is of another language or other files, or has not ended."""
+    job = read_job(work)
+    if job.language != language:
+        raise BundleError(f"{work} is a run for {job.language}, not for {language}: swap the two.")
+    if job.fingerprint != files_fingerprint(data):
+        raise BundleError(f"{work} was trained on other files than those in {data} now: what it saw would measure it.")
+    if not (work / "model" / "model.safetensors").exists():
+        raise BundleError(f"{work} has not ended: go on with `moodstream train resume {work}`.")
+    return job
+
+
 def store(trained: Path, student: Path, out: Path) -> None:
     """A checkpoint as it ships: matrices in 8 bits with a scale for each row, a third of fp32's size and less.
 
     They are computed with in float32, so a text's score depends on its batch no more than before.
     """
-    out.mkdir(parents=True)
-    save_file(quantise(load_file(trained / "model.safetensors")), out / "model.safetensors", metadata={"format": "pt"})
-    (out / "model.safetensors").chmod(0o644)  # safetensors makes it private; a worker runs under another user
+    fresh = out.with_name(out.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    weights = quantise(load_file(trained / "model.safetensors"))
+    save_file(weights, fresh / "model.safetensors", metadata={"format": "pt"})
+    (fresh / "model.safetensors").chmod(0o644)  # safetensors makes it private; a worker runs under another user
     for name in CHECKPOINT_FILES:
-        shutil.copyfile(student / name, out / name)
+        shutil.copyfile(student / name, fresh / name)
+    os.replace(fresh, out)
 
 
 def calibrate(folder: Path, manifest: Manifest, held: Sequence[Row]) -> Manifest:
     """Temperatures for each language and head, then thresholds, on the calibration half of the held-back rows."""
     plain = {language: Encoder(encoder.folder) for language, encoder in manifest.encoders.items()}
     write_manifest(folder, msgspec.structs.replace(manifest, encoders=plain, temperatures=Temperatures(), weights={}))
-    mine = [row for row in held if half(row) == 0 and row.source not in NOT_FOR_CALIBRATION and row.labelled]
+    mine = calibration_rows(held)
     rows = at_most(mine, EACH)
     languages = [encoder_language(*row.input) if plain else "all" for row in rows]
     fitted = fit_by_language(rows, scores_of(_load(folder), rows), languages)
@@ -134,7 +146,7 @@ def calibrate(folder: Path, manifest: Manifest, held: Sequence[Row]) -> Manifest
 def measure(folder: Path, manifest: Manifest, held: Sequence[Row]) -> dict[str, dict[str, float]]:
     """Figures on the other half of the held-back rows, which neither training nor calibration has seen."""
     scorer = _load(folder)
-    rows = [row for row in held if row.labelled and (half(row) == 1 or row.source in NOT_FOR_CALIBRATION)]
+    rows = [row for row in held if row.labelled and (half(row) == 1 or row.source in MEASURED_ONLY)]
     rows += read_sample()
     return for_manifest(evaluate(manifest.name, rows, scores_of(scorer, rows), manifest.decisions))
 

@@ -15,6 +15,8 @@ from trainer.rows import Row
 Floats = NDArray[np.float64]
 FALSE_ALARMS = 0.005
 """Share of ordinary customer turns that may be called angry: at 2 % a team stops reading alerts."""
+LOWEST_ALARM = 0.35
+"""A calibrated anger below this is more likely calm than not, whatever the budget allows."""
 _GRID = np.geomspace(0.4, 5.0, 200)
 _TINY = 1e-12
 
@@ -64,11 +66,12 @@ def fit_by_language(rows: Sequence[Row], scores: Floats, languages: Sequence[str
 
 
 def choose_decisions(calm: Floats, mixture: Floats, false_alarms: float = FALSE_ALARMS) -> Decisions:
-    """`calm` (C, 4): scores of ordinary service turns, of which the share `false_alarms` may count as angry;
-    `mixture` (M, 4): the held-back mixture, whose strengths are cut into five equal parts."""
+    """`calm` (C, 4): scores of ordinary service turns, of which the share `false_alarms` may count as angry; as many
+    angry ones as that budget allows are heard, from LOWEST_ALARM on. `mixture` (M, 4): the held-back mixture, whose
+    strengths are cut into five equal parts."""
     threshold = 0.5
     if len(calm):
-        threshold = max(threshold, float(np.quantile(calm[:, 3], 1 - false_alarms, method="higher")) + 1e-3)
+        threshold = max(LOWEST_ALARM, float(np.quantile(calm[:, 3], 1 - false_alarms, method="higher")) + 1e-3)
     strength = np.maximum(np.abs(mixture[:, 2] - mixture[:, 0]), mixture[:, 3])
     cuts = [round(float(cut), 3) for cut in np.quantile(strength, (0.2, 0.4, 0.6, 0.8))]
     return Decisions(anger_threshold=round(threshold, 3), intensity_cuts=(cuts[0], cuts[1], cuts[2], cuts[3]))

@@ -13,23 +13,22 @@ from datetime import datetime
 from pathlib import Path
 
 import msgspec
-from safetensors.numpy import load_file, save_file
 
 from schemas.bundle import BundleError, Encoder, Manifest, Temperatures, read_manifest, write_manifest
 from stream_app.scoring.load import load_scorer
-from stream_app.scoring.storage import SCALE, WEIGHTS, dequantise, digests
+from stream_app.scoring.storage import digests, plain_checkpoint
 from stream_app.text.language import encoder_language
 from stream_app.text.model_input import TEXT_VERSION
 from trainer import card
-from trainer.bundle import CHECKPOINT_FILES, measure, record_canary, store
+from trainer.bundle import measure, record_canary, store
 from trainer.calibrate import Floats, at_most, choose_decisions, fit_by_language, scores_of
+from trainer.fit import WATCHED_EACH, calibration_rows
 from trainer.recipe import Recipe
-from trainer.rows import Row, half
+from trainer.rows import Row
 from trainer.student import OUTPUTS
 
 RECIPE = Recipe(epochs=1, learning_rate=3e-5, head_rate=1.0, augment=0.1)
 """A fifth of the rate the model was made with, heads included: they are trained already."""
-WATCHED_EACH = 100  # held-back rows of each source whose loss is followed during training
 CALIBRATE_EACH = 1_000  # rows of each source that set temperatures
 ENOUGH_CALM = 400
 """Calm service turns from which an alarm threshold can be read: of fewer, one more or less is 0.25 %."""
@@ -68,7 +67,7 @@ def continue_from(
         if part not in parts:
             shutil.copytree(champion / encoder.folder, fresh / encoder.folder)
             continue
-        start = dequantised(champion / encoder.folder, work / part / "start")  # 1
+        start = plain_checkpoint(champion / encoder.folder, _emptied(work / part / "start"))  # 1
         trained = _train(start, _read_by(part, rows), _read_by(part, held), work / part, recipe, manifest)  # 2
         store(trained, start, work / part / "stored")  # 3
         shutil.copytree(work / part / "stored", fresh / encoder.folder, dirs_exist_ok=True)
@@ -92,17 +91,9 @@ def continue_from(
     return out
 
 
-def dequantised(checkpoint: Path, out: Path) -> Path:
-    """The checkpoint in float32, as training needs it."""
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    stored = load_file(checkpoint / WEIGHTS)
-    names = [name for name in stored if not (name.endswith(SCALE) and name.removesuffix(SCALE) in stored)]
-    weights = {name: dequantise(stored, name).astype("float32") for name in names}
-    save_file(weights, out / WEIGHTS, metadata={"format": "pt"})
-    for name in CHECKPOINT_FILES:
-        shutil.copyfile(checkpoint / name, out / name)
-    return out
+def _emptied(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder
 
 
 def _to_renew(champion: Path, manifest: Manifest, renew: Collection[str]) -> set[str]:
@@ -126,7 +117,7 @@ def _train(start: Path, rows: list[Row], held: list[Row], work: Path, recipe: Re
     from trainer.train import train  # torch, seconds to import
 
     shutil.rmtree(work / "stored", ignore_errors=True)
-    watched = at_most((row for row in held if row.labelled), WATCHED_EACH)
+    watched = at_most(calibration_rows(held), WATCHED_EACH)
     return train(start, rows, watched, work, replace(recipe, max_tokens=manifest.max_tokens))
 
 
@@ -147,7 +138,7 @@ def _calibrated(folder: Path, manifest: Manifest, trained: set[str], held: Seque
 
     Without enough calm service turns among `held` the champion's alarm threshold stays.
     """
-    mine = [row for row in held if half(row) == 0 and row.labelled]
+    mine = calibration_rows(held)
 
     def with_temperatures(found: dict[str, Temperatures]) -> Manifest:
         encoders = {

@@ -20,13 +20,12 @@ from trainer.calibrate import at_most, scores_of
 from trainer.evaluate import evaluate
 from trainer.fit import WATCHED_EACH, Job, rows_of
 from trainer.rows import Row, draw
-from trainer.sources import SOURCES
+from trainer.sources import MEASURED_ONLY
 from trainer.split import Split, components, fingerprint, load_split, refuse_empty_classes
-from trainer.student import OUTPUTS, cut_student
+from trainer.student import OUTPUTS, cut_student, is_ours
 
 RUN = "cv.json"
 FIGURES = "figures.json"
-_MEASURED_ONLY = {source.name for source in SOURCES if source.measure_only}
 
 Figures = dict[str, dict[str, float]]
 """Slice ("all" or a source) -> figure -> value."""
@@ -58,6 +57,10 @@ def cross_validate(
     Probabilities are not calibrated and the anger threshold is 0.5. Raises SetupError where the rows do not suffice,
     BundleError when `work` holds another cross-validation.
     """
+    if job.recipe.patience:
+        raise SetupError("patience has no place here: there is nothing left to watch but what measures")
+    if is_ours(base):
+        raise SetupError(f"{base} was trained already, perhaps on these rows: start from a base model")
     rows = rows_for(job)  # 1
     parts = list(split_folds(rows, folds))
     _remember(Plan(job, folds, fingerprint(rows)), work)
@@ -77,8 +80,8 @@ def cross_validate(
 
 def rows_for(job: Job) -> list[Row]:
     """Every labelled row of the job's language once, held back elsewhere or not; nothing that is for measuring only."""
-    split = rows_of(job.language, load_split(Path(job.data), job.recipe.seed, job.scale))
-    kept = (row for row in split.train + split.held if row.labelled and row.source not in _MEASURED_ONLY)
+    split = rows_of(job.language, load_split(Path(job.data), job.recipe.seed, job.scale, job.labels))
+    kept = (row for row in split.train + split.held if row.labelled and row.source not in MEASURED_ONLY)
     return list(dict.fromkeys(kept))
 
 
@@ -127,7 +130,8 @@ def _one_fold(job: Job, student: Path, part: Split, work: Path) -> Figures:
     from trainer.bundle import store
     from trainer.train import CHECKPOINT, train  # torch, seconds to import
 
-    trained = train(student, part.train, at_most(part.held, WATCHED_EACH), work, job.recipe)
+    watched = at_most(part.train, WATCHED_EACH)  # what is held back does nothing but measure
+    trained = train(student, part.train, watched, work, job.recipe)
     folder = work / "bundle"
     if not folder.exists():
         store(trained, student, folder)

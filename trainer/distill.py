@@ -31,10 +31,10 @@ def teach(teachers: Sequence[Path], rows: Sequence[Row], cache: Path, *, threads
     """`rows` with the mean logits of `teachers`, checkpoints with our four outputs.
 
     Logits are kept in `cache`, a folder with one file a teacher, so a run that was killed goes on and a second student
-    costs nothing. They belong to the text that they were computed on: a row that is not in the file is computed.
+    costs nothing. A file belongs to one content of a teacher's folder and a logit to one text; the rest is computed.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    opinions = [_logits_of(teacher, rows, cache / f"{teacher.parent.name}.npz", threads) for teacher in teachers]
+    opinions = [_logits_of(teacher, rows, cache / f"{_name(teacher)}.npz", threads) for teacher in teachers]
     mean = np.mean(opinions, axis=0)
     return [row._replace(teacher=tuple(float(each) for each in logits)) for row, logits in zip(rows, mean, strict=True)]
 
@@ -56,6 +56,13 @@ def _logits_of(teacher: Path, rows: Sequence[Row], path: Path, threads: int) -> 
                     known.update((_key(part[i]), each) for i, each in zip(batch, logits, strict=True))
                 _write(path, known)
     return np.stack([known[_key(row)] for row in rows])
+
+
+def _name(teacher: Path) -> str:
+    digest = blake2b(digest_size=6)
+    for name in ("model.safetensors", "tokenizer.json"):
+        digest.update((teacher / name).read_bytes())
+    return f"{teacher.parent.name}-{digest.hexdigest()}"
 
 
 def _key(row: Row) -> str:

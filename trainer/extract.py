@@ -261,7 +261,10 @@ class _Cells:
             value = datetime(value.year, value.month, value.day, tzinfo=UTC)
         if not isinstance(value, datetime):
             raise self._wrong("time", f"holds a {_kind(value)} where a time belongs, such as 2025-03-01T09:30:00Z")
-        return value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC).isoformat(timespec="seconds")
+        try:
+            return value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC).isoformat(timespec="seconds")
+        except OverflowError:
+            raise self._wrong("time", f"{value} is out of range") from None
 
 
 def _folded(word: str) -> str:

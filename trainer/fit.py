@@ -2,7 +2,7 @@
 
 run.json        what was asked for: go on with `moodstream train resume`, repeat with `moodstream train fit`
 student/        the untrained model: layers and vocabulary cut from the base or from the teacher
-teacher/        what the teachers said of each text, if there are any
+../opinions/    what the teachers said of each text, if there are any
 checkpoint.pt, metrics.jsonl, tensorboard/        while it runs
 model/          the trained checkpoint
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,12 +21,15 @@ from schemas.bundle import BundleError, Language
 from stream_app.text.language import encoder_language
 from trainer.base import base_model
 from trainer.calibrate import at_most
+from trainer.corpus import files_fingerprint
 from trainer.recipe import Recipe
-from trainer.rows import Row
+from trainer.rows import Row, half
+from trainer.sources import MEASURED_ONLY
 from trainer.split import Split, load_split
 from trainer.student import cut_student
 
 RUN = "run.json"
+OPINIONS = "opinions"
 WATCHED_EACH = 100  # held-back rows of each source whose loss is followed during training
 
 
@@ -45,6 +49,10 @@ class Job:
     """Checkpoints whose mean logits are learned beside the labels."""
     scale: float = 1.0
     """Of the mixture in trainer/sources.py."""
+    labels: dict[str, str] = field(default_factory=dict)
+    """What the files' own labels mean, as {"0": "neg"}."""
+    fingerprint: str = ""
+    """Of the files: a run must not go on with others. `fit` fills it in."""
     recipe: Recipe = field(default_factory=Recipe)
 
 
@@ -55,11 +63,13 @@ def fit(job: Job, work: Path, *, stop_after: int | None = None) -> Path:
     """
     from trainer.train import train  # torch, seconds to import
 
-    _remember(job, work)
-    split = rows_of(job.language, load_split(Path(job.data), job.recipe.seed, job.scale))  # 1
+    job = replace(job, fingerprint=files_fingerprint(Path(job.data)))
+    if not _helps_out():
+        _remember(job, work)
+    split = rows_of(job.language, load_split(Path(job.data), job.recipe.seed, job.scale, job.labels))  # 1
     student = work / "student"
     if _helps_out():
-        _wait_for(student if not job.teachers else work / "teacher" / "done")
+        _wait_for(work / "taught" if job.teachers else student)
     elif not student.exists():  # 2
         start = Path(job.start) if job.start else base_model(job.language)
         texts = (text for row in split.train for text in row.input if text)
@@ -68,14 +78,15 @@ def fit(job: Job, work: Path, *, stop_after: int | None = None) -> Path:
     if job.teachers:  # 3
         from trainer.distill import teach
 
-        rows = teach([Path(teacher) for teacher in job.teachers], rows, work / "teacher", threads=job.recipe.threads)
-        (work / "teacher" / "done").touch()
-    watched = at_most((row for row in split.held if row.sentiment is not None or row.anger is not None), WATCHED_EACH)
+        opinions = work.parent / OPINIONS  # shared: a second student of the same teachers asks nothing
+        rows = teach([Path(teacher) for teacher in job.teachers], rows, opinions, threads=job.recipe.threads)
+        (work / "taught").touch()
+    watched = at_most(calibration_rows(split.held), WATCHED_EACH)
     return train(student, rows, watched, work, job.recipe, stop_after=stop_after)  # 4
 
 
 def resume(work: Path, **machine: object) -> Path:
-    """Go on with the run in `work`; `machine`: threads, device or precision of the machine it goes on."""
+    """Go on with the run in `work`; `machine`: threads or device of the machine it goes on with."""
     job = read_job(work)
     return fit(replace(job, recipe=replace(job.recipe, **machine)), work)  # type: ignore[arg-type]
 
@@ -88,6 +99,11 @@ def read_job(work: Path) -> Job:
         raise BundleError(f"{work} holds no {RUN}: start a run with `moodstream train fit`.") from None
     except msgspec.DecodeError as error:
         raise BundleError(f"{work / RUN} cannot be read ({error}): start the run again in an empty folder.") from error
+
+
+def calibration_rows(held: Iterable[Row]) -> list[Row]:
+    """The half of the held-back rows that may choose temperatures, thresholds, when to stop; the other half reports."""
+    return [row for row in held if row.labelled and half(row) == 0 and row.source not in MEASURED_ONLY]
 
 
 def rows_of(language: Language, split: Split) -> Split:
@@ -120,7 +136,9 @@ def _remember(job: Job, work: Path) -> None:
             )
         return
     work.mkdir(parents=True, exist_ok=True)
-    (work / RUN).write_bytes(msgspec.json.format(msgspec.json.encode(job), indent=2) + b"\n")
+    fresh = work / (RUN + ".new")
+    fresh.write_bytes(msgspec.json.format(msgspec.json.encode(job), indent=2) + b"\n")
+    os.replace(fresh, work / RUN)
 
 
 def _differing(before: dict[str, object], now: dict[str, object]) -> list[str]:
@@ -134,4 +152,4 @@ def _differing(before: dict[str, object], now: dict[str, object]) -> list[str]:
     return names
 
 
-_OF_THE_MACHINE = {"threads", "device", "checkpoint_every"}
+_OF_THE_MACHINE = {"threads", "device"}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from stream_app.errors import SetupError
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -43,3 +45,20 @@ class Recipe:
     checkpoint_every: int = 100
     max_tokens: int = 160
     device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        """Raises SetupError for a value that no training can have."""
+        for name in ("epochs", "tokens_per_batch", "accumulate", "threads", "checkpoint_every", "max_tokens"):
+            if getattr(self, name) < 1:
+                raise SetupError(f"{name} is {getattr(self, name)}: it has to be 1 at least")
+        for name in ("learning_rate", "layer_decay", "head_rate", "clip", "teacher_temperature"):
+            if getattr(self, name) <= 0:
+                raise SetupError(f"{name} is {getattr(self, name)}: it has to be above 0")
+        for name in ("warm_up", "weight_decay", "teacher_share", "augment"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SetupError(f"{name} is {getattr(self, name)}: it has to be from 0 to 1")
+        for name in ("focal", "adversarial", "lora", "patience"):
+            if getattr(self, name) < 0:
+                raise SetupError(f"{name} is {getattr(self, name)}: it has to be 0 or more")
+        if self.lora and self.adversarial:
+            raise SetupError("lora trains no embeddings, and adversarial moves them: choose one")

@@ -13,7 +13,7 @@ from trainer.rows import Row
 LENGTHS = (10, 30, 80, 200)
 """Characters: a chat turn, a sentence, a short review, a review; longer ones may be cut by the model."""
 
-_NEGATION = re.compile(
+NEGATION = re.compile(
     "[不没沒未勿無无莫]|非(?!常)|(?<![特区區个個类類级級分性差告])别(?![人的家处處墅])"
     r"|\b(?:no|not|never|none|nothing|nobody|nowhere|neither|nor|without|hardly|cannot|[a-z]+n['’]t"
     r"|(?:do|does|did|is|was|are|ca|wo|would|could|should|has|have)nt)\b",
@@ -59,7 +59,7 @@ def length_of(row: Row) -> str:
 
 def has_negation(text: str) -> bool:
     """不, 没, not, never, don't …; a word list, which a double negation or a rhetorical question escapes."""
-    return bool(_NEGATION.search(text))
+    return bool(NEGATION.search(text))
 
 
 def has_emoji(text: str) -> bool:

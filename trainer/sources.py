@@ -66,6 +66,7 @@ SOURCES: tuple[Source, ...] = (
     Source("zh_jddc_chat_unlabelled", 5_000, "JDDC: research only", weight=1.5, dialogue=True, service_chat=True),
 )
 
+MEASURED_ONLY = frozenset(source.name for source in SOURCES if source.measure_only)
 SERVICE_CHAT = frozenset(source.name for source in SOURCES if source.service_chat)
 
 SKIPPED = frozenset({"marc_de", "marc_es", "marc_fr", "marc_ja"})

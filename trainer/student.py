@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +62,7 @@ def cut_student(
     """
     config, spec, base = _read(start)
     layers = layers or range(config["num_hidden_layers"])
-    if wrong := [layer for layer in layers if layer >= config["num_hidden_layers"]]:
+    if wrong := [layer for layer in layers if not 0 <= layer < config["num_hidden_layers"]]:
         raise BundleError(f"{start} has {config['num_hidden_layers']} layers, there is no layer {wrong[0]}.")
     kept: Sequence[int] = range(len(base[WORDS]))
     if vocabulary:
@@ -82,6 +82,23 @@ def cut_student(
     save_file(weights, fresh / "model.safetensors", metadata={"format": "pt"})
     (fresh / "model.safetensors").chmod(0o644)  # safetensors makes it private
     os.replace(fresh, out)
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether this is a trained checkpoint of this trainer, and not a base model."""
+    config = json.loads((folder / "config.json").read_bytes())
+    return tuple(config.get("id2label", {}).values()) == OUTPUTS
+
+
+class Size(NamedTuple):
+    pieces: int
+    layers: int
+    parameters: int
+
+
+def size_of(folder: Path) -> Size:
+    config, _, weights = _read(folder)
+    return Size(len(weights[WORDS]), config["num_hidden_layers"], sum(each.size for each in weights.values()))
 
 
 def count_pieces(tokenizer: Path, texts: Iterable[str]) -> Counter[int]:

@@ -7,6 +7,7 @@ state and a run that went on after a kill ends with the weights of one that was 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -22,11 +23,13 @@ import torch
 import torch.distributed as distributed
 import torch.nn.functional as F
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from transformers import BertForSequenceClassification
 
 from schemas.bundle import BundleError
+from stream_app.errors import SetupError
 from stream_app.scoring.tokens import TextEncoder, Tokens
 from trainer.augment import augment
 from trainer.recipe import Recipe
@@ -78,9 +81,9 @@ def train(
 
 class _Run:
     def __init__(self, student: Path, rows: Sequence[Row], held: Sequence[Row], out: Path, recipe: Recipe) -> None:
-        self.rank, self.world = _processes()
+        self.rank, self.world = _processes(recipe.device)
         self.recipe, self.out, self.student = recipe, out, student
-        self.device = torch.device(recipe.device)
+        self.device = _device(recipe.device)
         torch.set_num_threads(recipe.threads)
         torch.manual_seed(recipe.seed)
         out.mkdir(parents=True, exist_ok=True)
@@ -95,6 +98,9 @@ class _Run:
         plain = encode(self.encoder, rows)
         self.per_epoch = [len(cut_batches(plain, recipe, epoch)) // self.stride for epoch in range(recipe.epochs)]
         self.steps = sum(self.per_epoch)
+        if not self.steps:
+            raise SetupError(f"{len(rows):,} rows are too few for one step: lower --accumulate, or label more texts")
+        self.texts = _fingerprint(rows, held)
         self.plain = plain
         self.best = float("inf")
         self.waited = 0
@@ -106,8 +112,10 @@ class _Run:
 
     def go(self, stop_after: int | None) -> Path:
         done = self._resume()
+        if self._gave_up():
+            return self._finish()
         step = 0
-        with _progress(self.rank) as progress, _Metrics(self.out, self.rank) as metrics:
+        with _progress(self.rank) as progress, _Metrics(self.out, self.rank, done) as metrics:
             bar = progress.add_task("training", total=self.steps, completed=done)
             for epoch in range(self.recipe.epochs):
                 if step + self.per_epoch[epoch] <= done:
@@ -126,9 +134,12 @@ class _Run:
                         self._keep_if_best(line["held_loss"])
                         self._save(step)
                     metrics.write(step, line)
-                    if self.recipe.patience and self.waited >= self.recipe.patience:
+                    if self._gave_up():
                         return self._finish()
         return self._finish()
+
+    def _gave_up(self) -> bool:
+        return bool(self.recipe.patience) and self.waited >= self.recipe.patience
 
     def _batches_of(self, epoch: int) -> Iterator[list[Batch]]:
         """What this process computes in each step of an epoch."""
@@ -178,28 +189,32 @@ class _Run:
 
     @torch.inference_mode()
     def _held_loss(self) -> float:
+        """The same number in every process, since each decides by it whether to go on."""
         self.model.eval()
         total = texts = 0.0
         for batch in self.watched:
             total += self._loss(batch.to(self.device)).item() * len(batch.ids)
             texts += len(batch.ids)
-        return total / max(1.0, texts)
+        loss = torch.tensor(total / max(1.0, texts), dtype=torch.float64, device=self.device)
+        if self.world > 1:
+            distributed.broadcast(loss, 0)
+        return loss.item()
 
     def _keep_if_best(self, held_loss: float) -> None:
         self.waited = 0 if held_loss < self.best else self.waited + 1
         self.best = min(self.best, held_loss)
         if self.recipe.patience and self.waited == 0 and self.rank == 0:
-            save_model(self.model, self.out / "best")
+            save_model(self.model, self.out / "best", self.student)
 
     def _finish(self) -> Path:
         if self.rank == 0:
             best = self.out / "best"
             if self.recipe.patience and best.exists():
-                os.replace(best, _emptied(self.out / MODEL))
+                fresh = self.out / (MODEL + ".new")
+                shutil.copytree(best, _emptied(fresh))  # `best` stays: the run may be called once more
+                os.replace(fresh, _emptied(self.out / MODEL))
             else:
-                save_model(self.model, self.out / MODEL)
-            for name in TOKENIZER_FILES:  # so that the folder can be loaded, taught from and trained further
-                shutil.copyfile(self.student / name, self.out / MODEL / name)
+                save_model(self.model, self.out / MODEL, self.student)
         return self.out / MODEL
 
     def _save(self, step: int) -> None:
@@ -228,8 +243,8 @@ class _Run:
 
     def _identity(self) -> dict[str, Any]:
         """What must be equal for a checkpoint to be continued."""
-        free = {"threads", "device", "checkpoint_every"}
-        return {key: value for key, value in asdict(self.recipe).items() if key not in free} | {"steps": self.steps}
+        chosen = {key: value for key, value in asdict(self.recipe).items() if key not in {"threads", "device"}}
+        return chosen | {"steps": self.steps, "texts": self.texts}
 
 
 def classify(model: Any, batch: Batch) -> Tensor:
@@ -376,11 +391,19 @@ def _slope(step: int, steps: int, warm_up: float) -> float:
 
 
 class _Metrics:
-    """Each step as a line of metrics.jsonl and as scalars for TensorBoard; written by the first process only."""
+    """Each step as a line of metrics.jsonl and as scalars for TensorBoard; written by the first process only.
 
-    def __init__(self, out: Path, rank: int) -> None:
-        self._lines = (out / METRICS).open("a", encoding="utf-8") if rank == 0 else None
-        self._board = SummaryWriter(str(out / "tensorboard")) if rank == 0 else None
+    What a killed run wrote after its last checkpoint is dropped: those steps are done again.
+    """
+
+    def __init__(self, out: Path, rank: int, done: int) -> None:
+        self._lines = self._board = None
+        if rank == 0:
+            path = out / METRICS
+            kept = path.read_text("utf-8").splitlines()[:done] if path.exists() else []
+            path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+            self._lines = path.open("a", encoding="utf-8")
+            self._board = SummaryWriter(str(out / "tensorboard"), purge_step=done)
 
     def __enter__(self) -> _Metrics:
         return self
@@ -429,12 +452,6 @@ class _Lora(torch.nn.Module):
         out: Tensor = self.linear(x) + self.up(self.down(x))
         return out
 
-    def merged(self) -> Any:
-        with torch.no_grad():
-            self.linear.weight += self.up.weight @ self.down.weight
-            self.up.weight.zero_()  # what goes on training from here does not count twice
-        return self.linear
-
 
 def add_lora(model: Any, rank: int) -> None:
     """Freeze the encoder; let query and value of each layer learn through `rank` dimensions."""
@@ -447,37 +464,59 @@ def add_lora(model: Any, rank: int) -> None:
             setattr(layer.attention.self, name, _Lora(getattr(layer.attention.self, name), rank))
 
 
-def save_model(model: Any, folder: Path) -> None:
-    """Write the checkpoint, low-rank updates merged, aside and then in place."""
-    lora = [
-        (layer.attention.self, name, module)
-        for layer in model.bert.encoder.layer
-        for name in ("query", "value")
-        if isinstance(module := getattr(layer.attention.self, name), _Lora)
-    ]
-    for owner, name, module in lora:
-        setattr(owner, name, module.merged())
-    fresh = folder.with_name(folder.name + ".new")
-    model.save_pretrained(_emptied(fresh))
-    for owner, name, module in lora:
-        setattr(owner, name, module)
+def save_model(model: Any, folder: Path, student: Path) -> None:
+    """Write a checkpoint with the student's tokenizer, low-rank updates merged into it; aside, then in place.
+
+    The model itself stays as it is: training goes on with it.
+    """
+    fresh = _emptied(folder.with_name(folder.name + ".new"))
+    model.config.save_pretrained(fresh)
+    save_file(merged_weights(model), fresh / "model.safetensors", metadata={"format": "pt"})
+    for name in TOKENIZER_FILES:  # so that the folder can be loaded, taught from and trained further
+        shutil.copyfile(student / name, fresh / name)
     os.replace(fresh, _emptied(folder))
 
 
+def merged_weights(model: Any) -> dict[str, Tensor]:
+    """The state as a plain checkpoint names it."""
+    weights: dict[str, Tensor] = dict(model.state_dict())
+    for name in [name for name in weights if name.endswith(".up.weight")]:
+        at = name.removesuffix(".up.weight")
+        update = weights.pop(name) @ weights.pop(at + ".down.weight")
+        weights[at + ".weight"] = weights.pop(at + ".linear.weight") + update
+        weights[at + ".bias"] = weights.pop(at + ".linear.bias")
+    return {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}
+
+
 def _emptied(folder: Path) -> Path:
-    if folder.exists():
-        for path in folder.iterdir():
-            path.unlink()
-        folder.rmdir()
+    shutil.rmtree(folder, ignore_errors=True)
     return folder
 
 
-def _processes() -> tuple[int, int]:
+def _fingerprint(rows: Sequence[Row], held: Sequence[Row]) -> str:
+    """What is learned and what is watched, in order: a checkpoint of other rows must not be continued with these."""
+    digest = hashlib.blake2b(digest_size=8)
+    for part in (rows, held):
+        for row in part:
+            digest.update(repr((row.input, row.sentiment, row.anger, row.weight, row.teacher)).encode(errors="replace"))
+        digest.update(b"held")
+    return digest.hexdigest()
+
+
+def _device(name: str) -> torch.device:
+    if name == "cuda":
+        if not torch.cuda.is_available():
+            raise SetupError("this machine has no usable CUDA device: use --device cpu")
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))  # torchrun: one GPU a process
+    return torch.device(name)
+
+
+def _processes(device: str) -> tuple[int, int]:
     """(rank, number of processes): (0, 1) unless `torchrun` started us."""
     if "RANK" not in os.environ:
         return 0, 1
     if not distributed.is_initialized():
-        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        distributed.init_process_group("nccl" if device == "cuda" else "gloo")
     return distributed.get_rank(), distributed.get_world_size()
 
 

@@ -14,10 +14,11 @@ from schemas.bundle import BundleError, Encoder, Language, Manifest, Temperature
 from stream_app.scoring.checkpoint import expected_shapes, read_config, read_weights
 from stream_app.scoring.load import load_scorer
 from stream_app.scoring.model_scorer import ModelScorer
+from stream_app.scoring.storage import dequantise, plain_checkpoint
 from stream_app.text.model_input import TEXT_VERSION, ModelInput
 from tests.model.tiny import change_manifest, tiny_student
 from trainer.bundle import store
-from trainer.continue_training import RECIPE, continue_from, dequantised
+from trainer.continue_training import RECIPE, continue_from
 from trainer.corpus import read_own_turns
 from trainer.rows import Row
 
@@ -102,10 +103,10 @@ def test_what_a_killed_run_left_of_the_candidate_is_not_believed(two: Path, tmp_
 
 
 def test_training_starts_from_the_very_numbers_that_served(two: Path, tmp_path: Path) -> None:
-    start = dequantised(two / "zh", tmp_path / "start")
+    start = plain_checkpoint(two / "zh", tmp_path / "start")
     shapes = expected_shapes(read_config(two / "zh"))
     served, trained = (read_weights(folder / "model.safetensors", shapes) for folder in (two / "zh", start))
-    assert all(np.array_equal(served[name], trained[name]) for name in shapes)
+    assert all(np.array_equal(dequantise(served, name), trained[name]) for name in shapes)
     assert all(value.dtype == np.float32 for value in trained.values())
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from schemas.bundle import BundleError
 from stream_app.errors import SetupError
 from stream_app.text.model_input import ModelInput
 from trainer.commands import train as train_command
@@ -123,5 +122,5 @@ def test_a_finished_fold_is_read_and_an_unfinished_one_gives_the_same_again(
 
 def test_a_folder_of_another_cross_validation_is_refused(finished: tuple[Path, Result], data: Path, base: Path) -> None:
     other = run(data, base, finished[0], "--epochs", "3")
-    assert isinstance(other.exception, BundleError)
-    assert "name an empty folder" in str(other.exception)
+    assert other.exit_code
+    assert "name an empty folder" in " ".join(other.output.split())

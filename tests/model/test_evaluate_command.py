@@ -56,6 +56,38 @@ def test_a_limit_holds_for_every_source(shared_bundle: Path, data: Path, tmp_pat
     assert {part["name"]: part["texts"] for part in slices}["shop"] == 20
 
 
+def texts_by_source(as_json: Path) -> dict[str, int]:
+    slices = json.loads(as_json.read_bytes())["evaluation"]["slices"]
+    return {part["name"]: part["texts"] for part in slices if part["dimension"] in ("all", "source")}
+
+
+def test_all_rows_are_those_of_the_files_and_no_other(shared_bundle: Path, tmp_path: Path) -> None:
+    """No turn of ours, no quota, and a text that stands there three times counts three times."""
+    data, as_json = tmp_path / "data", tmp_path / "figures.json"
+    data.mkdir()
+    told = [f"the parcel number {n} came {n * n} late,neg" for n in range(40)] * 3 + ["nobody labelled this one,"]
+    (data / "mine.csv").write_text("\n".join(["text,sentiment", *told]), "utf-8")
+    done = run(shared_bundle, "--data", data, "--rows", "all", "--resamples", 0, "--json", as_json)
+    assert done.exit_code == 0, done.output
+    assert texts_by_source(as_json) == {"all": 121, "mine": 121}
+
+
+def test_the_files_own_labels_can_be_told(shared_bundle: Path, tmp_path: Path) -> None:
+    data, as_json = tmp_path / "data", tmp_path / "figures.json"
+    data.mkdir()
+    rows = [f"the parcel number {n} came {n * n} late,{n % 2}" for n in range(800)]
+    (data / "mine.csv").write_text("\n".join(["text,label", *rows]), "utf-8")
+    labels = ("--label", "0=neg", "--label", "1=pos", "--resamples", 0, "--json", as_json)
+    for part in ("all", "held"):
+        done = run(shared_bundle, "--data", data, "--rows", part, *labels)
+        assert done.exit_code == 0, done.output
+        assert "accuracy" in done.output
+    assert texts_by_source(as_json)["mine"] < 800
+    unknown = run(shared_bundle, "--data", data, "--label", "1=good")
+    assert unknown.exit_code == 2
+    assert "1=good is not THEIRS=neg" in unknown.output
+
+
 def test_what_is_missing_is_said_before_minutes_of_scoring(shared_bundle: Path, data: Path, tmp_path: Path) -> None:
     nowhere = run(shared_bundle, "--data", data, "--html", tmp_path / "no" / "report.html")
     assert isinstance(nowhere.exception, SetupError)

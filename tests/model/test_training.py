@@ -8,9 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,10 +20,12 @@ from safetensors.torch import load_file
 from transformers import BertForSequenceClassification
 
 from schemas.bundle import BundleError
+from stream_app.errors import SetupError
 from stream_app.scoring.tokens import TextEncoder
 from tests.model.tiny import tiny_student
 from trainer.corpus import read_own_turns
 from trainer.recipe import Recipe
+from trainer.rows import Row
 from trainer.train import UNKNOWN, Batch, add_lora, classify, cut_batches, encode, masked_loss, save_model, train
 
 ROWS = list(read_own_turns())[:600]
@@ -68,19 +72,34 @@ def test_a_run_that_is_killed_and_started_again_ends_with_the_same_weights(stude
 
 def test_a_checkpoint_of_another_run_is_not_mistaken_for_this_one(student: Path, tmp_path: Path) -> None:
     train(student, ROWS, ROWS[:20], tmp_path, QUICK, stop_after=5)
-    with pytest.raises(BundleError, match="differs in steps"):
+    with pytest.raises(BundleError, match="differs in steps, texts"):
         train(student, ROWS[:100], ROWS[:20], tmp_path, QUICK)
+    turned = [row._replace(sentiment=2 - (row.sentiment or 0)) for row in ROWS]
+    with pytest.raises(BundleError, match="differs in texts"):
+        train(student, turned, ROWS[:20], tmp_path, QUICK)
     with pytest.raises(BundleError, match="differs in learning_rate"):
         train(student, ROWS, ROWS[:20], tmp_path, replace(QUICK, learning_rate=1e-3))
 
 
 def test_patience_ends_a_run_that_gets_no_better_and_keeps_its_best(student: Path, tmp_path: Path) -> None:
     hot = replace(QUICK, epochs=30, learning_rate=0.3, patience=2, checkpoint_every=2)
-    train(student, ROWS, ROWS[:100], tmp_path, hot)
+    kept = train(student, ROWS, ROWS[:100], tmp_path, hot)
     found = losses(tmp_path)
     assert len(lines(tmp_path)) < lines(tmp_path)[0]["of"]
-    assert min(found) not in found[-2:]
-    assert (tmp_path / "model" / "model.safetensors").exists()
+    best = min(found)
+    assert best not in found[-2:]
+    assert held_loss(kept, ROWS[:100]) == pytest.approx(best, abs=2e-4), "the best weights, not the last"
+    again = train(student, ROWS, ROWS[:100], tmp_path, hot)
+    assert len(losses(tmp_path)) == len(found), "a run that gave up is not trained further"
+    assert held_loss(again, ROWS[:100]) == pytest.approx(best, abs=2e-4)
+
+
+def held_loss(checkpoint: Path, rows: list[Row]) -> float:
+    """By the loop itself: a run of its own whose first checkpoint is taken before anything has moved."""
+    with tempfile.TemporaryDirectory() as room:
+        still = replace(QUICK, epochs=1, learning_rate=1e-12, augment=0.0, checkpoint_every=1, tokens_per_batch=512)
+        train(checkpoint, ROWS[:40], rows, Path(room), still, stop_after=1)
+        return losses(Path(room))[0]
 
 
 def test_every_text_is_seen_once_an_epoch_within_the_token_budget(student: Path) -> None:
@@ -148,6 +167,11 @@ def test_training_computes_what_serving_computes(student: Path) -> None:
         assert torch.allclose(classify(model, batch), expected, atol=1e-5)
 
 
+@torch.inference_mode()
+def classify_again(model: Any, batch: Batch) -> torch.Tensor:
+    return classify(model, batch)
+
+
 def test_a_low_rank_update_is_merged_before_it_is_saved(student: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = BertForSequenceClassification.from_pretrained(student).eval()
@@ -160,7 +184,8 @@ def test_a_low_rank_update_is_merged_before_it_is_saved(student: Path, tmp_path:
     batch = batch_of([0], [NAN])._replace(ids=ids, segments=torch.zeros_like(ids), mask=torch.ones_like(ids).bool())
     with torch.inference_mode():
         before = classify(model, batch)
-    save_model(model, tmp_path / "model")
+    save_model(model, tmp_path / "model", student)
+    assert torch.equal(classify_again(model, batch), before), "training goes on with the model as it was"
     merged = BertForSequenceClassification.from_pretrained(tmp_path / "model").eval()
     with torch.inference_mode():
         assert torch.allclose(classify(merged, batch), before, atol=1e-4)
@@ -169,16 +194,48 @@ def test_a_low_rank_update_is_merged_before_it_is_saved(student: Path, tmp_path:
 @pytest.mark.parametrize(
     "knob", [{"lora": 4}, {"adversarial": 0.5}, {"focal": 2.0}, {"accumulate": 3}, {"precision": "bf16"}], ids=str
 )
-def test_each_way_of_training_learns_too(student: Path, tmp_path: Path, knob: dict[str, object]) -> None:
-    train(student, ROWS[:300], ROWS[:60], tmp_path, replace(QUICK, **knob))  # type: ignore[arg-type]
-    found = lines(tmp_path)
-    assert found[-1]["held_loss"] < found[0]["loss"] + 0.05
-    assert (tmp_path / "model" / "model.safetensors").exists()
+def test_each_way_of_training_learns_in_its_own_way(student: Path, tmp_path: Path, knob: dict[str, object]) -> None:
+    train(student, ROWS[:300], ROWS[:60], tmp_path / "plain", QUICK)
+    train(student, ROWS[:300], ROWS[:60], tmp_path / "so", replace(QUICK, **knob))  # type: ignore[arg-type]
+    plain, so = losses(tmp_path / "plain"), losses(tmp_path / "so")
+    assert so != plain, "the knob is wired to nothing"
+    assert so[-1] < so[0]
+    assert (tmp_path / "so" / "model" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"epochs": 0},
+        {"accumulate": 0},
+        {"threads": 0},
+        {"learning_rate": 0.0},
+        {"augment": 1.5},
+        {"lora": 4, "adversarial": 0.5},
+    ],
+    ids=str,
+)
+def test_a_recipe_that_cannot_train_is_refused_by_name(wrong: dict[str, object]) -> None:
+    with pytest.raises(SetupError, match=next(iter(wrong))):
+        replace(QUICK, **wrong)  # type: ignore[arg-type]
+
+
+def test_too_few_rows_for_a_step_are_refused_and_nothing_is_saved(student: Path, tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="too few for one step"):
+        train(student, ROWS[:3], ROWS[:3], tmp_path, replace(QUICK, accumulate=50))
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="asks what happens without a GPU")
+def test_a_device_that_is_not_there_is_one_line(student: Path, tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="no usable CUDA device"):
+        train(student, ROWS[:50], ROWS[:5], tmp_path, replace(QUICK, device="cuda"))
 
 
 SCRIPT = """
 import sys
 from pathlib import Path
+from typing import Any
 from tests.model.test_training import QUICK, ROWS
 from trainer.train import train
 train(Path(sys.argv[1]), ROWS, ROWS[:20], Path(sys.argv[2]), QUICK)

@@ -8,6 +8,7 @@ import pytest
 
 from stream_app.text.model_input import model_input
 from trainer.augment import augment
+from trainer.slices import NEGATION
 
 CHINESE = model_input("质量太差了，垃圾客服，退款也不给 <phone>", ("您好，请问有什么可以帮您",))
 ENGLISH = model_input("The shoes are great, but delivery was terribly slow <phone>")
@@ -39,3 +40,14 @@ def test_no_text_is_too_odd(text: str) -> None:
 
 def test_the_same_seed_gives_the_same_text() -> None:
     assert augment(CHINESE, random.Random(9)) == augment(CHINESE, random.Random(9))
+
+
+@pytest.mark.parametrize(
+    "text", ["瓜不甜，一点用都没有", "绝美的服务，没的说", "都没带回来，别买", "I would not say it is not good"]
+)
+def test_a_negation_is_never_lost_and_never_made(text: str) -> None:
+    rng = random.Random(3)
+    made = model_input(text)
+    for _ in range(300):
+        altered = augment(made, rng).text
+        assert len(NEGATION.findall(altered)) == len(NEGATION.findall(made.text)), altered

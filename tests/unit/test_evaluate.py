@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from typing import Any
 
@@ -13,10 +14,17 @@ from sklearn.metrics import f1_score, precision_recall_fscore_support, roc_auc_s
 
 from schemas.bundle import Decisions, Temperatures
 from stream_app.text.model_input import ModelInput
-from trainer.calibrate import choose_decisions, fit_by_language, fit_temperatures
+from trainer.calibrate import (
+    ENOUGH_CALM,
+    LOWEST_ALARM,
+    at_most,
+    choose_decisions,
+    fit_by_language,
+    fit_temperatures,
+)
 from trainer.evaluate import Evaluation, evaluate, for_manifest
 from trainer.figures import auc, figures
-from trainer.rows import Row
+from trainer.rows import Row, group_of
 from trainer.slices import has_emoji, has_negation, language_of, length_of, slices_of
 
 Floats = NDArray[np.float64]
@@ -113,6 +121,16 @@ def test_turns_of_one_conversation_are_no_independent_witnesses() -> None:
     apart = figures([r._replace(group="") for r in copies], np.tile(scores, (4, 1)), HALF, resamples=500)["accuracy"]
     assert together.high - together.low == pytest.approx(alone.high - alone.low, rel=0.25)
     assert apart.high - apart.low < 0.7 * (together.high - together.low)
+
+
+def test_conversations_of_one_customer_are_no_independent_witnesses() -> None:
+    rows, scores = invented(300)
+    twice = [
+        r._replace(group=group_of(customer=str(i), conversation=f"{i}/{n}")) for n in range(2) for i, r in enumerate(rows)
+    ]
+    alone = figures(rows, scores, HALF, resamples=500)["accuracy"]
+    together = figures(twice, np.tile(scores, (2, 1)), HALF, resamples=500)["accuracy"]
+    assert together.high - together.low == pytest.approx(alone.high - alone.low, rel=0.2)
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:
@@ -265,5 +283,27 @@ def test_the_threshold_keeps_the_budget_of_false_alarms() -> None:
     for budget in (0.005, 0.05):
         chosen = choose_decisions(calm, calm, false_alarms=budget)
         assert (calm[:, 3] >= chosen.anger_threshold).mean() <= budget
-    assert choose_decisions(calm * 0.1, calm).anger_threshold == 0.5
+    assert choose_decisions(calm * 0.1, calm).anger_threshold == LOWEST_ALARM
     assert choose_decisions(np.empty((0, 4)), calm).anger_threshold == 0.5
+
+
+def test_few_calm_turns_lower_no_threshold() -> None:
+    """Of 100 turns the budget allows half of one: that says nothing of what lies between 0.35 and 0.5."""
+    quiet = np.tile([0.1, 0.8, 0.1, 0.05], (ENOUGH_CALM, 1))
+    assert choose_decisions(quiet, quiet).anger_threshold == LOWEST_ALARM
+    assert choose_decisions(quiet[1:], quiet).anger_threshold == 0.5
+    loud = np.tile([0.1, 0.8, 0.1, 0.7], (100, 1))
+    assert choose_decisions(loud, quiet).anger_threshold == pytest.approx(0.701)
+
+
+def test_a_limit_takes_the_same_rows_wherever_they_stand_in_the_file() -> None:
+    rows, _ = invented(500)
+    rows += invented(30, source="small")[0]
+    chosen = at_most(iter(rows), 50)
+    assert [sum(r.source == name for r in chosen) for name in ("shop", "small")] == [50, 30]
+    assert chosen == [r for r in rows if r in set(chosen)], "in the order given"
+    shuffled = list(rows)
+    random.Random(1).shuffle(shuffled)
+    assert set(at_most(shuffled, 50)) == set(chosen)
+    assert 150 < np.mean([r.row for r in chosen if r.source == "shop"]) < 350, "from all of the file"
+    assert set(at_most(rows, 20)) <= set(chosen)

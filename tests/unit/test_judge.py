@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from ops.bench.gate import FACTS, SIGNAL, World, scores, world
 from stream_app.text.model_input import ModelInput
 from trainer.judge import judge
-from trainer.paired import Floats, delong, holm, sign_test
-from trainer.rows import Row
+from trainer.paired import Floats, delong, holm, sign_test, units_of
+from trainer.rows import Row, group_of
 from trainer.slices import has_negation
 from trainer.verdict import Facts, Side, Verdict
 
@@ -174,6 +174,51 @@ def test_one_customer_is_one_witness() -> None:
     change = np.ones(100, dtype=np.int64)
     assert sign_test(change, np.zeros(100, dtype=np.int64)).p_better == 0.5
     assert sign_test(change, np.arange(100)).p_better < 1e-20
+
+
+def test_a_customer_with_many_conversations_is_still_one_witness() -> None:
+    rows = [
+        Row("chat", f"k{n}", ModelInput("fine", None), 2, 0.0, group=group_of(customer="c", conversation=f"x{n}"))
+        for n in range(100)
+    ]
+    change = np.ones(100, dtype=np.int64)
+    assert sign_test(change, units_of(rows)).p_better == 0.5
+    strangers = [row._replace(group="") for row in rows]
+    assert sign_test(change, units_of(strangers)).p_better < 1e-20
+    assert units_of([]).tolist() == []
+
+
+def calm_places() -> list[int]:
+    return [n for n, row in enumerate(WORLD.rows) if row.role == "customer" and not row.anger and row.sentiment != 0]
+
+
+def alarming_on(side: Side, places: list[int]) -> Side:
+    """Its alarms on calm service turns are these and no other."""
+    found = side.scores.copy()
+    found[calm_places(), 3] = np.minimum(found[calm_places(), 3], 0.7)
+    found[places, 3] = 0.95
+    return side._replace(scores=found)
+
+
+def test_one_false_alarm_more_than_a_champion_over_the_budget_is_luck() -> None:
+    calm = calm_places()
+    champion = alarming_on(CHAMPION, calm[::40])  # 2.5 %, the budget is 0.5 %
+    candidate = alarming_on(BETTER, [*calm[::40], calm[1]])
+    assert "false alarms" not in judge(WORLD.rows, champion, candidate).refused_for
+    worse = alarming_on(BETTER, calm[::20])
+    assert "false alarms" in judge(WORLD.rows, champion, worse).refused_for
+
+
+def test_false_alarms_of_one_customer_refuse_nobody() -> None:
+    calm = calm_places()
+    loud = calm[:60]
+    rows = [
+        row._replace(group=group_of(customer="loud", conversation=str(n))) if n in loud else row
+        for n, row in enumerate(WORLD.rows)
+    ]
+    quiet = alarming_on(CHAMPION, [])
+    assert "false alarms" not in judge(rows, quiet, alarming_on(BETTER, loud)).refused_for
+    assert "false alarms" in judge(rows, quiet, alarming_on(BETTER, calm[60:120])).refused_for
 
 
 def test_the_sign_test_is_mcnemars() -> None:

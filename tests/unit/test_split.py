@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,13 +12,12 @@ from hypothesis import strategies as st
 from stream_app.errors import SetupError
 from stream_app.text.model_input import model_input
 from tests.unit.labelled_files import write
-from trainer.balance import balance
 from trainer.corpus import Sided, plain_service_turn
 from trainer.near import near_clusters
 from trainer.report import find_leaks
-from trainer.rows import Row, group_of, half, text_key
+from trainer.rows import Row, group_of, half, one_in, text_key
 from trainer.sources import Source
-from trainer.split import Split, components, fingerprint, load_split, mix, refuse_empty_classes, split_rows
+from trainer.split import Split, components, fingerprint, load_split, mix, refuse_empty_classes
 
 SENTENCES = (
     "The parcel came a week late and nobody in your shop could tell me where it had been all that time",
@@ -61,22 +59,22 @@ ROWS = st.lists(
 ALL_MOODS = [row(word, mood) for mood, word in enumerate(("mood one", "other two", "third"))]
 
 
-def split_of(rows: list[Row], after: datetime | None = None) -> Split:
-    try:
-        return split_rows(rows, 3, after)
-    except SetupError:  # a mood is all on the other side
-        return Split([], [])
+def split_of(rows: Iterable[Row], held_one_in: int = 20) -> Split:
+    """All of these rows as one source of the mixture."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainer.split.HELD_BACK_ONE_IN", held_one_in)
+        return mix([(Source("s", 10**9, "x"), [Sided(each, None) for each in rows])], [], seed=1)
 
 
 @settings(max_examples=60, deadline=None)
-@given(rows=ROWS, after=st.none() | st.just(datetime(2025, 3, 15, tzinfo=UTC)), order=st.randoms())
-def test_nothing_is_on_both_sides_whatever_the_order(rows: list[Row], after: datetime | None, order: object) -> None:
+@given(rows=ROWS, order=st.randoms())
+def test_nothing_is_on_both_sides_whatever_the_order(rows: list[Row], order: object) -> None:
     rows = rows + ALL_MOODS * 3
-    split = split_of(rows, after)
+    split = split_of(rows, 3)
     assert not find_leaks(split).any()
     shuffled = list(rows)
     order.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert split_of(shuffled, after) == split
+    assert [sorted(side) for side in split_of(shuffled, 3)] == [sorted(side) for side in split]
     assert fingerprint(shuffled) == fingerprint(rows)
     keys = [found.key for found in (*split.train, *split.held)]
     assert len(set(near_clusters(keys).tolist())) == len(keys), "one row a cluster"
@@ -124,28 +122,61 @@ def test_a_chain_of_customers_and_conversations_stays_together() -> None:
 def test_a_row_stays_on_its_side_when_others_come() -> None:
     some = [row(f"text number {n}, {n * n} times", n % 3) for n in range(300)]
     more = [row(f"another thing, {n * 7} of them", n % 3) for n in range(300)]
-    before, later = split_rows(some), split_rows(some + more)
+    before, later = split_of(some), split_of(some + more)
     assert 5 <= len(before.held) <= 30
+    assert set(before.held) <= set(later.held)
+    assert set(before.train) <= set(later.train)
+    assert set(before.held) == {each for each in some if one_in(each.key, 20)}, "its text alone decides"
+
+
+@pytest.mark.parametrize("kind", ["customer", "conversation"])
+def test_who_writes_again_stays_on_its_side(kind: str) -> None:
+    def said(n: int, time: int, **more: str) -> Row:
+        return row(f"visit {time} by {n * 7919}: {n * n} things", n % 3, **{kind: f"w{n}"}, **more)
+
+    first = [said(n, 1) for n in range(400)]
+    again = [said(n, time) for time in range(2, 7) for n in range(400)]
+    before, later = split_of(first), split_of(first + again)
+    assert 8 <= len(before.held) <= 40
+    assert set(before.held) <= set(later.held)
+    assert set(before.train) <= set(later.train)
+    assert len(later.held) == 6 * len(before.held)
+
+
+def test_another_conversation_moves_no_customer() -> None:
+    """Nor does another product: who wrote it decides, where that is known."""
+
+    def said(n: int, time: int) -> Row:
+        names = {"customer": f"w{n}", "conversation": f"{n}/{time}", "product": f"p{n}"}
+        return row(f"visit {time} by {n * 7919}: {n * n} things", n % 3, **names, at=f"2025-03-0{time}T08:00:00")
+
+    first = [said(n, 1) for n in range(400)]
+    before, later = split_of(first), split_of([*first, *(said(n, time) for time in range(2, 7) for n in range(400))])
+    assert 8 <= len(before.held) <= 40
     assert set(before.held) <= set(later.held)
     assert set(before.train) <= set(later.train)
 
 
-def test_a_split_by_time_measures_on_later_rows_of_people_it_has_not_seen() -> None:
-    start = datetime(2025, 3, 1, tzinfo=UTC)
-    rows = [
-        row(f"text {n} of {n * n}", n % 3, customer=f"c{n % 40}", at=(start + timedelta(days=n)).isoformat())
-        for n in range(60)
-    ]
-    split = split_rows(rows, after=start + timedelta(days=45))
-    assert len(split.held) == 15
-    assert len(split.train) == 60 - 15 - 15, "earlier rows of the same customers are on neither side"
+def test_a_copy_that_is_left_out_still_ties_its_group_together() -> None:
+    """Of a customer's only turn in a conversation another's copy may be kept: the conversation stays the customer's."""
+    rows = []
+    for n in range(200):
+        rows += [
+            row(f"customer {n * 7919} asks {n * n}", customer=f"w{n}"),
+            row("谢谢", customer=f"w{n}", conversation=f"x{n}"),
+            row(f"agent says {n * 104729} of {n}", conversation=f"x{n}"),
+        ]
+    split = split_of(rows)
+    held = {number for number, each in enumerate(rows) if each in set(split.held)}
+    assert 2 <= sum(number % 3 == 0 for number in held) <= 25
+    assert {number // 3 for number in held if number % 3 == 0} == {number // 3 for number in held if number % 3 == 2}
 
 
 def test_a_trusted_label_stands_for_its_duplicates() -> None:
     doubtful, trusted = row("same text", 0)._replace(weight=0.3), row("Same, text!", 2)
     unlabelled = row("same text", None)
     for order in ([doubtful, trusted, unlabelled], [unlabelled, trusted, doubtful]):
-        split = split_rows(order + ALL_MOODS * 2, 1 << 62)
+        split = split_of(order + ALL_MOODS * 2, 1 << 62)
         assert [found.sentiment for found in split.train if found.key == "sametext"] == [2]
 
 
@@ -193,27 +224,6 @@ def test_the_fingerprint_is_of_the_content() -> None:
     assert fingerprint(rows) == fingerprint(rows[::-1])
     assert fingerprint(rows) != fingerprint(rows[:1])
     assert fingerprint(rows) != fingerprint([rows[0], rows[1]._replace(sentiment=2)])
-
-
-def test_balance_lets_moods_languages_and_sources_count_alike() -> None:
-    sizes = {("a", "zh", 0): 500, ("a", "zh", 2): 100, ("a", "en", 1): 60, ("b", "en", 0): 90, ("b", "zh", 1): 250}
-    rows = [
-        row(f"text {n}", mood)._replace(source=source, language=language)
-        for (source, language, mood), size in sizes.items()
-        for n in range(size)
-    ]
-    weights = balance(rows)
-    assert weights.mean() == pytest.approx(1)
-    for values in zip(*((found.source, found.language, found.sentiment) for found in rows), strict=True):
-        sums = [weights[[value == one for value in values]].sum() for one in set(values)]
-        assert np.allclose(sums, np.mean(sums), rtol=0.02)
-
-
-def test_balance_leaves_unknown_labels_their_share() -> None:
-    rows = [row(f"t{n}", None) for n in range(50)] + [row(f"u{n}", n % 10 == 0) for n in range(50)]
-    weights = balance(rows)
-    assert weights[:50].sum() == pytest.approx(50, rel=0.01)
-    assert balance([]).tolist() == []
 
 
 def write_source(folder: Path, name: str, texts: list[tuple[str, str]]) -> None:

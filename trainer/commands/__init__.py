@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
+from stream_app.cli import Guarded
 from trainer.commands.bundle import bundle
+from trainer.commands.cut import cut
 from trainer.commands.cv import cv
 from trainer.commands.distill import distill
 from trainer.commands.evaluate import evaluate
@@ -13,10 +15,10 @@ from trainer.commands.report import report
 from trainer.commands.resume import resume
 
 
-@click.group()
+@click.group(cls=Guarded)
 def train() -> None:
     """Train a model on labelled texts, measure it, write its bundle."""
 
 
-for _command in (fit, resume, distill, bundle, report, evaluate, cv):
+for _command in (report, cut, fit, resume, distill, bundle, evaluate, cv):
     train.add_command(_command)

@@ -16,8 +16,8 @@ SHOWN = ("texts", "accuracy", "accuracy_of_two", "macro_f1", "calibration_error"
 @click.command()
 @click.option("--folds", type=click.IntRange(2, 50), default=5, show_default=True, help="Trainings; a fold each.")
 @click.option("--json", "as_json", type=click.Path(dir_okay=False, path_type=Path), help="Every figure, to this file.")
-@click.option("--start", type=click.Path(exists=True, file_okay=False, path_type=Path), help="A base model or a run's"
-              " model/ folder; else bge-small, which is fetched.")  # fmt: skip
+@click.option("--start", type=click.Path(exists=True, file_okay=False, path_type=Path), help="A base model; else"
+              " bge-small, which is fetched.")  # fmt: skip
 @job_options
 def cv(folds: int, as_json: Path | None, start: Path | None, **options: Any) -> None:
     """Cross-validate: train K times without a part of the rows, measure on that part, show mean and deviation.

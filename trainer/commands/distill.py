@@ -26,8 +26,8 @@ from trainer.commands.recipe_options import recipe_from
 def distill(teachers: tuple[Path, ...], start: Path | None, **options: Any) -> None:
     """Train a small student on labels and on what larger models think of every text.
 
-    Teachers and student share a language. Their opinions are kept in WORK/teacher, so that a second student of the same
-    teachers costs nothing. --teacher-share and --teacher-temperature say how much they count.
+    Teachers and student share a language. Their opinions are kept beside WORK, in opinions/: a second student of them
+    asks nothing. --teacher-share and --teacher-temperature say how much they count.
     """
     from trainer.fit import Job
     from trainer.fit import fit as run

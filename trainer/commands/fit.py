@@ -9,6 +9,13 @@ import click
 
 from trainer.commands.paths import FOLDER, NEW_FOLDER
 from trainer.commands.recipe_options import recipe_from, recipe_options
+from trainer.commands.report import meaning_of
+
+SCALE = click.FloatRange(0, 1, min_open=True)
+
+
+def _meaning(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
+    return meaning_of(value)
 
 
 def job_options(command: Any) -> Any:
@@ -21,7 +28,15 @@ def job_options(command: Any) -> Any:
             click.option("--work", type=NEW_FOLDER, required=True, help="The run's folder; the same again goes on."),
             click.option("--layers", default="", help="Of the start to keep, as 0,2,5; all if not given."),
             click.option("--vocabulary", type=int, default=0, help="Pieces to keep, the most used; 0 keeps all."),
-            click.option("--scale", type=float, default=1.0, show_default=True, help="Of the mixture in sources.py."),
+            click.option("--scale", type=SCALE, default=1.0, show_default=True, help="Of the mixture in sources.py."),
+            click.option(
+                "--label",
+                "labels",
+                multiple=True,
+                metavar="THEIRS=OURS",
+                callback=_meaning,
+                help="A label of the files, as 0=neg. Repeats.",
+            ),
         )
     ):
         command = option(command)

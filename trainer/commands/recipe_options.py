@@ -21,7 +21,7 @@ OWN_WORDS = {
     "warm_up": "Share of the steps in which the rate rises from 0.",
     "weight_decay": "AdamW's, on matrices only.",
     "clip": "Largest norm of the gradient.",
-    "seed": "Of the split, the order, dropout and augmentation.",
+    "seed": "Of the mixture, the order, dropout and augmentation.",
     "checkpoint_every": "Steps.",
     "max_tokens": "Of a text with its context, in training.",
     "device": "cpu or cuda.",
