@@ -7,15 +7,22 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import msgspec
+from msgspec import Meta
+
+from schemas.events import Id
 
 MANIFEST = "bundle.json"
 FORMAT = 1
+DEFAULT = "default"  # as a path: the bundle that came with each worker's own release
 
 Sentiment = Literal["negative", "neutral", "positive"]
 Language = Literal["zh", "en"]
+# It goes into every event and row: as long as an Id, and nothing that PostgreSQL or a terminal cannot take.
+Name = Annotated[Id, Meta(pattern=r"\A[^\x00-\x1f\x7f]+\Z")]
+Temperature = Annotated[float, Meta(gt=0.0)]
 
 
 class BundleError(Exception):
@@ -32,8 +39,8 @@ class Decisions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Temperatures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Logits are divided by these before they become probabilities (temperature scaling)."""
 
-    sentiment: float = 1.0
-    anger: float = 1.0
+    sentiment: Temperature = 1.0
+    anger: Temperature = 1.0
 
 
 class Encoder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,7 +64,7 @@ class Canary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`bundle.json`. An imported classifier needs only `name` and `labels`; the rest has defaults."""
 
-    name: str
+    name: Name
     labels: dict[str, Sentiment]
     """Output name (from config.json's `id2label`) or number -> sentiment. Several may share one: 1 and 2 stars."""
     anger_output: int | None = None
@@ -65,7 +72,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     format: int = FORMAT
     architecture: Literal["bert-packed", "transformer"] = "transformer"
     created: datetime | None = None
-    max_tokens: int = 256
+    max_tokens: Annotated[int, Meta(ge=3)] = 256
+    """A start, an end, and something between them."""
     encoders: dict[Language, Encoder] = {}
     """Language -> the checkpoint that reads it; all of them have the same outputs. Empty: the folder itself is one."""
     weights: dict[str, str] = {}
@@ -109,6 +117,18 @@ def read_manifest(folder: Path, *, text_version: int | None = None) -> Manifest:
     except msgspec.DecodeError as error:
         raise BundleError(f"{path} is not a valid manifest ({error}): correct it or copy the bundle again.") from error
     return _checked(manifest, path, text_version)
+
+
+def checked_name(name: str) -> str:
+    """The same. Raises BundleError for what cannot be a model's name."""
+    try:
+        msgspec.json.decode(msgspec.json.encode(name), type=Name)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        shown = ascii(name if len(name) < 40 else f"{name[:40]}…")
+        raise BundleError(
+            f"{shown} cannot be a model's name: 1 to 128 characters of UTF-8, none that controls."
+        ) from None
+    return name
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

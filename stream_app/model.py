@@ -11,7 +11,11 @@ def load_model(settings: Settings) -> LoadedScorer:
     """Loaded, and its canary passed. Raises SetupError with one readable line."""
     try:
         scorer = load_scorer(settings.model, threads=settings.scoring_threads, token_budget=settings.token_budget)
-        scorer.check_canary()
+        try:
+            scorer.check_canary()
+        except BaseException:
+            scorer.close()
+            raise
     except (BundleError, CanaryFailed) as wrong:
         raise SetupError(f"model {settings.model}: {wrong}") from wrong
     return scorer

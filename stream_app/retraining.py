@@ -43,15 +43,19 @@ def _as_text(value: object) -> str:
 
 
 async def _retrain(settings: Settings) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "stream_app", "retrain", "--json"),
-        env=environment(settings),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
     try:
-        with suppress(ProcessLookupError):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "stream_app", "retrain", "--json"),
+            env=environment(settings),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    except OSError as failure:  # no memory or no process to be had: this worker scores all the same
+        log.error("training did not start: %s", failure)
+        return
+    try:
+        with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
         out, said = await process.communicate()
     except asyncio.CancelledError:
@@ -59,10 +63,19 @@ async def _retrain(settings: Settings) -> None:
             process.terminate()
         await process.wait()
         raise
-    if process.returncode in (PROMOTED_OR_PASSED, REFUSED, NOT_NOW):
-        outcome = json.loads(out.splitlines()[-1])
+    outcome = _outcome(out) if process.returncode in (PROMOTED_OR_PASSED, REFUSED, NOT_NOW) else None
+    if outcome is not None:
         level = logging.DEBUG if process.returncode == NOT_NOW else logging.INFO
-        log.log(level, "%s: %s", outcome["state"], outcome["reason"])
+        log.log(level, "%s: %s", *outcome)
     else:
         last = said.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
         log.error("training ended with code %s: %s", process.returncode, last[0])
+
+
+def _outcome(out: bytes) -> tuple[str, str] | None:
+    """State and reason, from the last line; None where it is no report."""
+    try:
+        report = json.loads(out.splitlines()[-1])
+        return report["state"], report["reason"]
+    except (IndexError, ValueError, KeyError, TypeError):
+        return None

@@ -34,7 +34,7 @@ from stream_app.recording.record import RecordStage
 from stream_app.scoring.score import ScoreStage
 from stream_app.scoring.scorer import LoadedScorer
 from stream_app.serving.confirm import answer, worker_name
-from stream_app.serving.model_watch import ModelWatch, latest
+from stream_app.serving.model_watch import ModelWatch
 from stream_app.settings import Settings, need
 
 
@@ -84,7 +84,7 @@ def model_watch(settings: Settings, score: ScoreStage, slot: int) -> ModelWatch:
         model=score.model,
         now=utc_now,
     )
-    watch.started(latest(delivery.value for delivery in read(settings, [MODELS.name]) if delivery is not None))
+    watch.started(delivery.value for delivery in read(settings, [MODELS.name]) if delivery is not None)
     return watch
 
 

@@ -25,10 +25,10 @@ from trainer.base import BASES
 from trainer.calibrate import at_most, choose_decisions, fit_by_language, scores_of
 from trainer.corpus import files_fingerprint, read_sample
 from trainer.evaluate import evaluate, for_manifest
-from trainer.fit import Job, calibration_rows, read_job
+from trainer.fit import Job, calibration_rows, read_job, rows_of
 from trainer.rows import Row, half
 from trainer.sources import MEASURED_ONLY, SERVICE_CHAT, sources_in
-from trainer.split import load_split
+from trainer.split import Split, fingerprint, load_split
 from trainer.student import OUTPUTS
 
 CHECKPOINT_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
@@ -54,8 +54,11 @@ def make_bundle(runs: Mapping[Language, Path], data: Path, out: Path) -> Manifes
     """
     if out.exists():
         raise BundleError(f"{out} exists: a bundle is never written over; name another folder.")
-    jobs = [_finished(language, work, data) for language, work in runs.items()]
-    held = load_split(data, seed=0, labels=jobs[0].labels).held  # no seed decides what is held back
+    jobs = {language: read_job(work) for language, work in runs.items()}
+    split = load_split(data, seed=0, labels=next(iter(jobs.values())).labels)  # no seed decides what is held back
+    for language, job in jobs.items():
+        _check(job, runs[language], language, rows_of(language, split))
+    held = split.held
     fresh = out.with_name(out.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     for language, work in runs.items():  # 1
@@ -91,16 +94,14 @@ def finish(folder: Path, manifest: Manifest, held: Sequence[Row]) -> Manifest:
     return manifest
 
 
-def _finished(language: Language, work: Path, data: Path) -> Job:
-    """The run's job. Raises BundleError when it is of another language or other files, or has not ended."""
-    job = read_job(work)
+def _check(job: Job, work: Path, language: Language, split: Split) -> None:
+    """Raises BundleError for a run of another language, one that held back other rows, or one that has not ended."""
     if job.language != language:
         raise BundleError(f"{work} is a run for {job.language}, not for {language}: swap the two.")
-    if job.fingerprint != files_fingerprint(data):
-        raise BundleError(f"{work} was trained on other files than those in {data} now: what it saw would measure it.")
+    if job.held_back != fingerprint(split.held):
+        raise BundleError(f"{work} held back other rows than {language} has now: what it saw would measure it.")
     if not (work / "model" / "model.safetensors").exists():
         raise BundleError(f"{work} has not ended: go on with `moodstream train resume {work}`.")
-    return job
 
 
 def store(trained: Path, student: Path, out: Path) -> None:

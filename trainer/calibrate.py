@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
@@ -10,13 +11,17 @@ from numpy.typing import NDArray
 
 from schemas.bundle import Decisions, Temperatures
 from stream_app.scoring.scorer import Scorer
-from trainer.rows import Row
+from trainer.rows import Row, draw
 
 Floats = NDArray[np.float64]
 FALSE_ALARMS = 0.005
 """Share of ordinary customer turns that may be called angry: at 2 % a team stops reading alerts."""
 LOWEST_ALARM = 0.35
 """A calibrated anger below this is more likely calm than not, whatever the budget allows."""
+ENOUGH_CALM = 400
+"""Calm service turns from which an alarm threshold can be read: of fewer, one more or less is 0.25 %."""
+UNMEASURED_ALARM = 0.5
+"""The lowest threshold where there are fewer."""
 _GRID = np.geomspace(0.4, 5.0, 200)
 _TINY = 1e-12
 
@@ -67,11 +72,11 @@ def fit_by_language(rows: Sequence[Row], scores: Floats, languages: Sequence[str
 
 def choose_decisions(calm: Floats, mixture: Floats, false_alarms: float = FALSE_ALARMS) -> Decisions:
     """`calm` (C, 4): scores of ordinary service turns, of which the share `false_alarms` may count as angry; as many
-    angry ones as that budget allows are heard, from LOWEST_ALARM on. `mixture` (M, 4): the held-back mixture, whose
-    strengths are cut into five equal parts."""
-    threshold = 0.5
+    angry ones as that budget allows are heard, from LOWEST_ALARM on (UNMEASURED_ALARM without ENOUGH_CALM). `mixture`
+    (M, 4): the held-back mixture, whose strengths are cut into five equal parts."""
+    threshold = LOWEST_ALARM if len(calm) >= ENOUGH_CALM else UNMEASURED_ALARM
     if len(calm):
-        threshold = max(LOWEST_ALARM, float(np.quantile(calm[:, 3], 1 - false_alarms, method="higher")) + 1e-3)
+        threshold = max(threshold, float(np.quantile(calm[:, 3], 1 - false_alarms, method="higher")) + 1e-3)
     strength = np.maximum(np.abs(mixture[:, 2] - mixture[:, 0]), mixture[:, 3])
     cuts = [round(float(cut), 3) for cut in np.quantile(strength, (0.2, 0.4, 0.6, 0.8))]
     return Decisions(anger_threshold=round(threshold, 3), intensity_cuts=(cuts[0], cuts[1], cuts[2], cuts[3]))
@@ -86,14 +91,15 @@ def balanced(rows: Sequence[Row]) -> Floats:
 
 
 def at_most(rows: Iterable[Row], each: int) -> list[Row]:
-    """The first `each` rows of every source."""
-    seen: dict[str, int] = defaultdict(int)
-    chosen = []
-    for row in rows:
-        seen[row.source] += 1
-        if seen[row.source] <= each:
-            chosen.append(row)
-    return chosen
+    """`each` rows of every source, chosen by a hash of the text, not by their place in a file; in the order given."""
+    rows = list(rows)
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, row in enumerate(rows):
+        places[row.source].append(place)
+    chosen: list[int] = []
+    for found in places.values():
+        chosen += heapq.nsmallest(each, found, key=lambda place: draw("at_most:" + rows[place].key))
+    return [rows[place] for place in sorted(chosen)]
 
 
 def _best(loss: Callable[[float], float]) -> float:

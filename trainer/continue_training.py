@@ -21,7 +21,7 @@ from stream_app.text.language import encoder_language
 from stream_app.text.model_input import TEXT_VERSION
 from trainer import card
 from trainer.bundle import measure, record_canary, store
-from trainer.calibrate import Floats, at_most, choose_decisions, fit_by_language, scores_of
+from trainer.calibrate import ENOUGH_CALM, Floats, at_most, choose_decisions, fit_by_language, scores_of
 from trainer.fit import WATCHED_EACH, calibration_rows
 from trainer.recipe import Recipe
 from trainer.rows import Row
@@ -30,8 +30,6 @@ from trainer.student import OUTPUTS
 RECIPE = Recipe(epochs=1, learning_rate=3e-5, head_rate=1.0, augment=0.1)
 """A fifth of the rate the model was made with, heads included: they are trained already."""
 CALIBRATE_EACH = 1_000  # rows of each source that set temperatures
-ENOUGH_CALM = 400
-"""Calm service turns from which an alarm threshold can be read: of fewer, one more or less is 0.25 %."""
 
 EVERY = "all"  # the name of the one checkpoint of a bundle without encoders, as in Manifest.checkpoints
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import binom
 from sklearn.metrics import roc_auc_score
 
 from trainer.figures import reliability
@@ -109,16 +108,17 @@ def _anger(case: Case, limits: Limits) -> Iterator[Question]:
 
 
 def _calm(case: Case, limits: Limits) -> Iterator[Question]:
-    """Alarms on service turns of customers that nobody called angry or negative, against the budget."""
+    """Alarms on service turns of customers that nobody called angry or negative: more than the champion's, and more
+    than the budget."""
     calm = np.array([row.role == "customer" and not row.anger and row.sentiment != 0 for row in case.rows], dtype=bool)
     if not calm.any():
         return
-    texts = int(calm.sum())
-    before, now = (int(side.alarm[calm].sum()) for side in (case.champion, case.candidate))
-    over_budget = float(binom.sf(now - 1, texts, limits.false_alarms))
-    limit = max(limits.false_alarms, before / texts)
-    test = f"binomial, {now} of {texts:,} over the budget"
-    yield Question("false alarms", before / texts, now / texts, limit, over_budget, test, less_is_better=True)
+    alarms = [side.alarm[calm] for side in (case.champion, case.candidate)]
+    signs = sign_test(alarms[0] * 1 - alarms[1] * 1, case.units[calm])
+    before, now = (float(each.mean()) for each in alarms)
+    limit = max(before, limits.false_alarms)
+    test = f"sign test on {calm.sum():,}"
+    yield Question("false alarms", before, now, limit, signs.p_worse, test, less_is_better=True)
 
 
 def _calibration(case: Case, limits: Limits) -> Iterator[Criterion]:

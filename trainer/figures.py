@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.bundle import Decisions
+from trainer.paired import units_of
 from trainer.rows import Row
 
 Floats = NDArray[np.floating[Any]]
@@ -41,7 +42,8 @@ def figures(
 ) -> dict[str, Figure]:
     """Name -> figure; only those that the rows and their labels allow, so none for no rows. `scores`: (N, 4).
 
-    Rows of one `group` (a conversation, a customer) are drawn together: they are no independent witnesses.
+    Rows of one unit (`paired.units_of`: a customer, a conversation) are drawn together: they are no independent
+    witnesses.
     """
     if not rows:
         return {}
@@ -89,9 +91,8 @@ def auc(angry: Bools, scores: Floats, weights: Floats | None = None) -> Floats:
 def _resamples(rows: Sequence[Row], resamples: int, rng: np.random.Generator) -> Iterator[Floats]:
     """Weights (R, N), a slab at a time; the first row of the first slab is all ones."""
     yield np.ones((1, len(rows)))
-    numbers: dict[str | int, int] = {}
-    unit_of = np.array([numbers.setdefault(row.group or place, len(numbers)) for place, row in enumerate(rows)])
-    units = len(numbers)
+    unit_of = units_of(rows)
+    units = int(unit_of.max()) + 1
     slab = max(1, _AT_ONCE // len(rows))
     for start in range(0, resamples, slab):
         drawn = rng.integers(units, size=(min(slab, resamples - start), units))

@@ -21,11 +21,10 @@ from schemas.bundle import BundleError, Language
 from stream_app.text.language import encoder_language
 from trainer.base import base_model
 from trainer.calibrate import at_most
-from trainer.corpus import files_fingerprint
 from trainer.recipe import Recipe
 from trainer.rows import Row, half
 from trainer.sources import MEASURED_ONLY
-from trainer.split import Split, load_split
+from trainer.split import Split, fingerprint, load_split
 from trainer.student import cut_student
 
 RUN = "run.json"
@@ -51,8 +50,8 @@ class Job:
     """Of the mixture in trainer/sources.py."""
     labels: dict[str, str] = field(default_factory=dict)
     """What the files' own labels mean, as {"0": "neg"}."""
-    fingerprint: str = ""
-    """Of the files: a run must not go on with others. `fit` fills it in."""
+    held_back: str = ""
+    """Fingerprint of what this run must not see. `fit` fills it in; whoever measures the model compares it."""
     recipe: Recipe = field(default_factory=Recipe)
 
 
@@ -63,10 +62,9 @@ def fit(job: Job, work: Path, *, stop_after: int | None = None) -> Path:
     """
     from trainer.train import train  # torch, seconds to import
 
-    job = replace(job, fingerprint=files_fingerprint(Path(job.data)))
-    if not _helps_out():
-        _remember(job, work)
     split = rows_of(job.language, load_split(Path(job.data), job.recipe.seed, job.scale, job.labels))  # 1
+    if not _helps_out():
+        _remember(replace(job, held_back=fingerprint(split.held)), work)
     student = work / "student"
     if _helps_out():
         _wait_for(work / "taught" if job.teachers else student)

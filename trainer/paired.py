@@ -1,6 +1,7 @@
 """Two models on the same rows: is the difference more than luck?
 
-Every test counts a unit once: the rows of one customer or conversation are no independent witnesses.
+Every test counts a unit once: rows that a chain of customers, conversations and product days joins are no independent
+witnesses.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom, norm, rankdata
 
 from trainer.rows import Row
+from trainer.split import components
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -40,9 +42,9 @@ class Areas(NamedTuple):
 
 
 def units_of(rows: Sequence[Row]) -> Ints:
-    """(N,): the number of each row's unit: its group, or the row alone where no group is known."""
-    numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(row.group or f"\n{place}", len(numbers)) for place, row in enumerate(rows)])
+    """(N,): the number of each row's unit, from 0. Rows that share any part of their groups are one, through others,
+    too: a customer with many conversations is one unit. A row without group stands alone."""
+    return components(rows)
 
 
 def sign_test(change: Ints, units: Ints) -> Signs:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainer.corpus import Sided, read_folder, read_own_turns
-from trainer.rows import BETWEEN_GROUPS, Row, one_in
+from trainer.rows import Row, one_in, who
 from trainer.sources import Source
 from trainer.split import Split, mix
 
@@ -23,7 +23,7 @@ def with_old_rows(labelled: Sequence[Row], data: Path | None, seed: int, scale: 
     """
     by_source: dict[str, list[Sided]] = defaultdict(list)
     for row in labelled:
-        by_source[row.source].append(Sided(row, one_in(f"held:{row.group.split(BETWEEN_GROUPS)[0]}", HELD_BACK_ONE_IN)))
+        by_source[row.source].append(Sided(row, one_in(f"held:{who(row)}", HELD_BACK_ONE_IN)))
     # `mix` takes its sources at a scale; of labels every row is wanted
     own = [(Source(name, EVERY_ROW, "your own"), rows) for name, rows in sorted(by_source.items())]
     old = list(read_folder(data)) if data else []

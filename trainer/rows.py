@@ -64,5 +64,13 @@ def one_in(key: str, parts: int) -> bool:
 
 
 def half(row: Row) -> int:
-    """0 or 1, by a hash of the text: which half of the held-back rows it belongs to (calibrate on 0, report on 1)."""
-    return int(one_in("half:" + row.key, 2))
+    """0 or 1, by a hash: which half of the held-back rows it belongs to (0 calibrates, 1 reports).
+
+    What has one customer, or one conversation, stays in one half.
+    """
+    return int(one_in("half:" + who(row), 2))
+
+
+def who(row: Row) -> str:
+    """Whose row it is, as far as is known: the first name of its group, else its text."""
+    return row.group.partition(BETWEEN_GROUPS)[0] or row.key

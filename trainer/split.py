@@ -1,7 +1,7 @@
 """What is trained on and what is held back, with no text, customer, conversation or product day on both sides.
 
 A hash decides the side, not chance: the same rows give the same split in any order, and a row stays where it is when
-others come. Of near-duplicates one row stays, on one side.
+others come, unless one of them ties its group to another customer. Of near-duplicates one row stays, on one side.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import hashlib
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +25,7 @@ from trainer.rows import BETWEEN_GROUPS, SENTIMENTS, Row, draw, one_in, text_key
 from trainer.sources import OWN_TURNS_REPEATED, Source
 
 HELD_BACK_ONE_IN = 20
+_DECIDES_FIRST = ("customer:", "conversation:", "product:")
 
 Numbers = NDArray[np.int64]
 
@@ -57,12 +57,12 @@ def mix(read: Iterable[tuple[Source, Sequence[Sided]]], own: Sequence[Row], seed
     ranks = [0] * len(own) + [1 if held else 2 for _, held in sided]
     best = best_of_clusters(rows, near_clusters([row.key for row in rows]), ranks)  # 1
     kept = [index for index in range(len(own), len(rows)) if best[index] == index]
-    by_split = _held_by_group([rows[index] for index in kept], HELD_BACK_ONE_IN)  # 2
+    by_split = _held_by_group(rows[len(own) :], HELD_BACK_ONE_IN)  # 2; copies too, for what they tie together
     pools: dict[str, list[Row]] = defaultdict(list)
     split = Split([], [])
     names = [source.name for source, its_rows in read for _ in its_rows]
-    for index, chance in zip(kept, by_split, strict=True):
-        wanted = sided[index - len(own)].held
+    for index in kept:
+        chance, wanted = by_split[index - len(own)], sided[index - len(own)].held
         if chance if wanted is None else wanted:
             split.held.append(rows[index])
         else:
@@ -77,32 +77,6 @@ def mix(read: Iterable[tuple[Source, Sequence[Sided]]], own: Sequence[Row], seed
         else:
             split.train.extend([row] * OWN_TURNS_REPEATED)
     rng.shuffle(split.train)
-    return split
-
-
-def split_rows(rows: Sequence[Row], held_one_in: int = HELD_BACK_ONE_IN, after: datetime | None = None) -> Split:
-    """Any labelled rows, each side in a fixed order.
-
-    1. keep one row of each near-duplicate cluster   2. hold back one group in `held_one_in`; or, with `after`, what was
-    written from then on, and drop earlier rows of the same customers, conversations and product days
-    Raises SetupError when what is left to train on lacks a mood.
-    """
-    best = best_of_clusters(rows, near_clusters([row.key for row in rows]), [0] * len(rows))  # 1
-    kept = sorted((row for index, row in enumerate(rows) if best[index] == index), key=_precedence)
-    if after is None:  # 2
-        held = _held_by_group(kept, held_one_in)
-        left_out = [False] * len(kept)
-    else:
-        from_then = after.replace(tzinfo=after.tzinfo or UTC).astimezone(UTC).isoformat(timespec="seconds")
-        held = [row.at >= from_then for row in kept]
-        groups = components(kept)
-        late = {group for group, is_held in zip(groups.tolist(), held, strict=True) if is_held}
-        left_out = [group in late and not is_held for group, is_held in zip(groups.tolist(), held, strict=True)]
-    split = Split(
-        [row for row, is_held, is_out in zip(kept, held, left_out, strict=True) if not is_held and not is_out],
-        [row for row, is_held in zip(kept, held, strict=True) if is_held],
-    )
-    refuse_empty_classes(split.train)
     return split
 
 
@@ -144,13 +118,18 @@ def components(rows: Sequence[Row]) -> Numbers:
 
 
 def _held_by_group(rows: Sequence[Row], parts: int) -> list[bool]:
-    """Whether each row is held back: the least draw of its group decides for the whole group."""
-    least: dict[int, int] = {}
+    """Whether each row is held back. The least draw over the names of its group decides for the whole group, never a
+    text: a customer who writes again stays. Customers decide where there are any, for every visit brings a new
+    conversation and a new day. A row without group is decided by its text.
+    """
+    least: dict[int, tuple[int, int]] = {}
     groups = components(rows).tolist()
     for group, row in zip(groups, rows, strict=True):
-        drawn = draw(row.key)
-        least[group] = min(drawn, least.get(group, drawn))
-    return [least[group] % parts == 0 for group in groups]
+        for name in row.group.split(BETWEEN_GROUPS) if row.group else (row.key,):
+            rank = next((place for place, kind in enumerate(_DECIDES_FIRST) if name.startswith(kind)), 0)
+            drawn = rank, draw(name)
+            least[group] = min(drawn, least.get(group, drawn))
+    return [least[group][1] % parts == 0 for group in groups]
 
 
 def best_of_clusters(rows: Sequence[Row], clusters: Numbers, ranks: Sequence[int]) -> list[int]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from stream_app.text.model_input import TEXT_VERSION, ModelInput
 from trainer.judge import judge
-from trainer.rows import Row, text_key
+from trainer.rows import Row, group_of, text_key
 from trainer.verdict import Facts, Side, Verdict
 
 Floats = NDArray[np.float64]
@@ -114,7 +114,7 @@ def _rows(rng: np.random.Generator, size: int) -> Iterator[Row]:
             mood,
             float(angry),
             role="customer" if chat else "",
-            group=f"customer {number // 2}",
+            group=group_of(customer=str(number // 2), conversation=str(number) if chat else ""),
             language=language,
             channel="chat" if chat else "review",
         )

@@ -12,6 +12,9 @@ from stream_app.recording.postgres import Database
 
 Row = dict[str, Any]
 
+READERS = "GRANT moodstream_worker to the login that looks things up"
+LABELLERS = "GRANT moodstream_trainer to the login that labels"
+
 LAST_PARTITION = """
 SELECT max(to_date(right(leaf.relname, 8), 'YYYYMMDD'))
   FROM pg_inherits JOIN pg_class leaf ON leaf.oid = inhrelid
@@ -54,17 +57,30 @@ def dead_letter_rows(database_url: str, name: str) -> list[Row]:
     return _dicts(database_url, statement, (name, quoted))
 
 
+def verdict_row(database_url: str, event_id: str) -> Row | None:
+    """When a scored event happened and what the model said of it; the last, if it was published under several times."""
+    statement = """
+        SELECT event_time, label, angry FROM sentiment WHERE event_id = %s ORDER BY event_time DESC LIMIT 1
+    """
+    return next(iter(_dicts(database_url, statement, (event_id,), LABELLERS)), None)
+
+
 def last_label(database_url: str, event_id: str, given_by: str) -> Row | None:
     """The latest label this person gave the event."""
     statement = """
-        SELECT * FROM label WHERE event_id = %s AND given_by = %s ORDER BY given_at DESC, label_id DESC LIMIT 1
+        SELECT label_id, given_at, sentiment, angry FROM label WHERE event_id = %s AND given_by = %s
+         ORDER BY given_at DESC, label_id DESC LIMIT 1
     """
-    return next(iter(_dicts(database_url, statement, (event_id, given_by))), None)
+    return next(iter(_dicts(database_url, statement, (event_id, given_by), LABELLERS)), None)
 
 
-def query(database_url: str, statement: str, parameters: Sequence[Any] | None = None) -> tuple[list[str], list[Any]]:
-    """Column names and rows. Raises SetupError or NeighbourDown."""
-    database = Database(database_url, "moodstream command")
+def query(
+    database_url: str, statement: str, parameters: Sequence[Any] | None = None, right: str = READERS
+) -> tuple[list[str], list[Any]]:
+    """Column names and rows. Raises SetupError, which says with `right` how to give a login what it lacks, or
+    NeighbourDown.
+    """
+    database = Database(database_url, "moodstream command", right)
     try:
         with database.transaction() as cursor:
             cursor.execute(statement, parameters)
@@ -73,6 +89,6 @@ def query(database_url: str, statement: str, parameters: Sequence[Any] | None = 
         database.close()
 
 
-def _dicts(database_url: str, statement: str, parameters: Sequence[Any]) -> list[Row]:
-    names, rows = query(database_url, statement, parameters)
+def _dicts(database_url: str, statement: str, parameters: Sequence[Any], right: str = READERS) -> list[Row]:
+    names, rows = query(database_url, statement, parameters, right)
     return [dict(zip(names, row, strict=True)) for row in rows]

@@ -23,9 +23,11 @@ SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '10s'; SET s
 class Database:
     """One connection for one thread, opened when it is first needed and again after it was lost."""
 
-    def __init__(self, url: str, application_name: str) -> None:
+    def __init__(self, url: str, application_name: str, right: str = RIGHT) -> None:
+        """`right` says how to give a login what it lacks."""
         self._url = url
         self._application_name = application_name
+        self._right = right
         self._connection: Any = None
 
     @contextlib.contextmanager
@@ -41,7 +43,7 @@ class Database:
             with connection, connection.cursor() as cursor:
                 yield cursor
         except psycopg2.Error as mistake:
-            ours = reaction(mistake, RIGHT)
+            ours = reaction(mistake, self._right)
             if isinstance(ours, NeighbourDown):
                 self.close()
             if ours is None:

@@ -9,10 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from schemas.bundle import BundleError
-from stream_app.scoring.storage import SCALE, WEIGHTS, Array, dequantise
+from stream_app.scoring.storage import SCALE, WEIGHTS, Array, dequantise, read_tensors
 
 __all__ = ["SCALE", "WEIGHTS", "WORDS", "BertConfig", "expected_shapes", "read_config", "read_weights"]
 
@@ -38,13 +37,13 @@ def read_config(folder: Path) -> BertConfig:
         raw = json.loads(path.read_bytes())
         names = {int(number): name for number, name in raw["id2label"].items()}
         return BertConfig(
-            vocabulary=raw["vocab_size"],
-            positions=raw["max_position_embeddings"],
-            hidden=raw["hidden_size"],
-            inner=raw["intermediate_size"],
-            layers=raw["num_hidden_layers"],
-            heads=raw["num_attention_heads"],
-            epsilon=raw["layer_norm_eps"],
+            vocabulary=int(raw["vocab_size"]),
+            positions=int(raw["max_position_embeddings"]),
+            hidden=int(raw["hidden_size"]),
+            inner=int(raw["intermediate_size"]),
+            layers=int(raw["num_hidden_layers"]),
+            heads=int(raw["num_attention_heads"]),
+            epsilon=float(raw["layer_norm_eps"]),
             outputs=names,
         )
     except FileNotFoundError:
@@ -85,7 +84,7 @@ def read_weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str,
     Raises BundleError when one is missing, shaped otherwise, or has no usable scale.
     """
     try:
-        weights = load_file(path)
+        weights = read_tensors(path)
     except FileNotFoundError:
         raise BundleError(f"{path.parent} holds no {path.name}: copy the bundle again.") from None
     except (OSError, SafetensorError) as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from schemas.bundle import MANIFEST, BundleError, Manifest, read_manifest
+from schemas.bundle import DEFAULT, MANIFEST, BundleError, Manifest, checked_name, read_manifest
 from stream_app.scoring.outputs import Outputs, recognise
 from stream_app.scoring.quick import QuickScorer
 from stream_app.scoring.scorer import LoadedScorer
@@ -70,7 +70,7 @@ def _to(name: str) -> Callable[[ModelInput], str]:
 
 def bundle_folder(model: str) -> Path:
     """The folder that a bundle's name stands for."""
-    return default_bundle() if model == "default" else Path(model)
+    return default_bundle() if model == DEFAULT else Path(model)
 
 
 def default_bundle() -> Path:
@@ -90,7 +90,7 @@ def output_names(folder: Path) -> dict[int, str]:
         return {int(number): str(name) for number, name in named.items()}
     except FileNotFoundError:
         raise BundleError(f"{folder} holds no config.json: it is no model; copy the whole folder again.") from None
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError) as error:
         raise BundleError(f"{path} cannot be read ({error}): copy the whole folder again.") from error
 
 
@@ -108,7 +108,7 @@ def manifest_of(folder: Path) -> Manifest:
             f"{folder}: the outputs {', '.join(names.values())} do not say which mood they mean: write a"
             f" {MANIFEST} there, like {example}."
         )
-    return Manifest(name=folder.name, labels=labels)
+    return Manifest(name=checked_name(folder.resolve().name), labels=labels)
 
 
 def _shared_outputs(folder: Path, manifest: Manifest) -> dict[int, str]:

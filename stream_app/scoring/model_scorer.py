@@ -6,7 +6,10 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple, Protocol
+
+import numpy as np
 
 from schemas.bundle import Decisions, Manifest
 from stream_app.scoring.batches import cut
@@ -74,7 +77,10 @@ class ModelScorer:
         self._threads = threads
         self._token_budget = token_budget
         self._recent = _Recent(remember)
-        self._pool = ThreadPoolExecutor(threads, f"score-{manifest.name}", initializer=self._prepare_thread)
+        # Nothing here may refer back to the scorer: a model must be gone with its last user, not at the next full
+        # collection, which a worker puts off for hours and which never sees what was there at its start.
+        models = [part.model for part in parts.values()]
+        self._pool = ThreadPoolExecutor(threads, f"score-{manifest.name}", partial(_prepare_thread, models))
 
     @property
     def hits(self) -> int:
@@ -97,8 +103,8 @@ class ModelScorer:
             raise CanaryFailed(f"{self.name} cannot score its canary texts: {broken}") from broken
         for text, scores in zip(canary, found[: len(canary)], strict=True):
             recorded = Scores(text.negative, text.neutral, text.positive, text.anger)
-            worst = max(abs(new - old) for new, old in zip(scores, recorded, strict=True))
-            if worst > CANARY_TOLERANCE:
+            worst = float(np.abs(np.subtract(scores, recorded)).max())
+            if not worst <= CANARY_TOLERANCE:  # so that it fails on NaN, too
                 raise CanaryFailed(f"{self.name} is off by {worst:.4f} on its canary text {text.text[:40]!r}.")
 
     def encode(self, inputs: Sequence[ModelInput]) -> dict[str, dict[int, Tokens]]:
@@ -141,9 +147,10 @@ class ModelScorer:
             placed.update(zip(batch.places, batch.part.outputs.scores(logits), strict=True))
         return [placed[place] for place in range(len(inputs))]
 
-    def _prepare_thread(self) -> None:
-        for part in self.parts.values():
-            part.model.prepare_thread()
+
+def _prepare_thread(models: Sequence[Model]) -> None:
+    for model in models:
+        model.prepare_thread()
 
 
 class _Batch(NamedTuple):

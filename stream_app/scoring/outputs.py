@@ -26,7 +26,9 @@ _KNOWN_NAMES: dict[str, Sentiment] = {
 def recognise(names: Mapping[int, str]) -> dict[str, Sentiment] | None:
     """A label map for outputs whose names leave no doubt, or None: LABEL_0 could be anything."""
     known = [_KNOWN_NAMES.get(name.lower().replace("_", " ")) for name in names.values()]
-    return {str(number): mood for number, mood in zip(names, known, strict=True) if mood} if all(known) else None
+    return (
+        {str(number): mood for number, mood in zip(names, known, strict=True) if mood} if all(known) and known else None
+    )
 
 
 class Outputs:
@@ -53,7 +55,7 @@ class Outputs:
         self._groups = [slice(start, end) for start, end in pairwise(starts)]
 
     def scores(self, logits: Logits) -> list[Scores]:
-        """Calibrated probabilities of each row; logits (B, outputs). Raises ScoringError when one is not a number."""
+        """Calibrated probabilities of each row; logits (B, outputs). Raises ScoringError when one is no number."""
         if not np.isfinite(logits).all():
             raise ScoringError("The model gave a result that is not a number: its weights or its hardware are damaged.")
         wide = logits.astype(np.float64)
@@ -64,7 +66,10 @@ class Outputs:
         anger = np.zeros(len(wide))
         if self._anger is not None:
             anger = 1.0 / (1.0 + np.exp(-wide[:, self._anger] / self._temperatures.anger))
-        return [Scores(*row) for row in np.stack([*moods, anger], axis=1).tolist()]
+        found = np.stack([*moods, anger], axis=1)
+        if not np.isfinite(found).all():
+            raise ScoringError("The model's temperatures make its results no numbers: correct bundle.json.")
+        return [Scores(*row) for row in found.tolist()]
 
 
 def _misfit(manifest: Manifest, what: str, names: Mapping[int, str]) -> str:

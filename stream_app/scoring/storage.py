@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
+from safetensors import SafetensorError, deserialize, safe_open
 from safetensors.numpy import load_file, save_file
 
 from schemas.bundle import MANIFEST, BundleError, Manifest, read_manifest
@@ -18,7 +18,15 @@ from schemas.bundle import MANIFEST, BundleError, Manifest, read_manifest
 Array = NDArray[Any]
 WEIGHTS = "model.safetensors"
 SCALE = ".scale"  # after a tensor's name: the factors of its rows
+_KINDS = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U64": "<u8",
+    "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
+}  # fmt: skip
 _LEVELS = 127  # symmetric: -127 … 127, so that nothing is gained by a sign
+# Beside a checkpoint, and no part of its tokenizer: weights in any form, and what they are indexed by; cards; code.
+_NO_TOKENIZER = (
+    ".safetensors", ".bin", ".h5", ".msgpack", ".onnx", ".ot", ".pt", ".pth", ".index.json", ".md", ".py",
+)  # fmt: skip
 _SMALLEST = 10_000  # entries from which on a matrix is stored in 8 bits; smaller ones save nothing
 # The last two multiplications: 1 % of the weights, and their rounding is not averaged out by a layer behind them.
 _KEPT_FINE = ("classifier.", "pooler.")
@@ -64,24 +72,52 @@ def dequantise(weights: Mapping[str, Array], name: str) -> Array:
     return np.multiply(weight, scale.reshape(-1, 1), dtype=np.float32)
 
 
+def read_tensors(path: Path) -> dict[str, Array]:
+    """Every tensor of a safetensors file as it is stored; bfloat16, which numpy lacks, as the same numbers in float32.
+
+    Raises OSError or SafetensorError for a file that is missing or damaged, BundleError for a kind of number that
+    neither holds.
+    """
+    with safe_open(path, framework="numpy") as file:
+        kinds = {name: str(file.get_slice(name).get_dtype()) for name in file.keys()}  # noqa: SIM118
+    if unknown := sorted(set(kinds.values()) - {*_KINDS, "BF16"}):
+        raise BundleError(f"{path} holds numbers of the kind {', '.join(unknown)}: save the weights in float32.")
+    if "BF16" not in kinds.values():
+        return load_file(path)
+    return {name: _tensor(**stored) for name, stored in deserialize(path.read_bytes())}  # type: ignore[no-untyped-call]
+
+
+def _tensor(dtype: str, shape: list[int], data: bytes) -> Array:
+    if dtype != "BF16":
+        return np.frombuffer(data, _KINDS[dtype]).reshape(shape)
+    upper = np.frombuffer(data, "<u2").astype(np.uint32)  # bfloat16 is float32 without its lower half
+    return (upper << 16).view(np.float32).reshape(shape)
+
+
 def plain_checkpoint(checkpoint: Path, out: Path) -> Path:
-    """Write `out`: the checkpoint in float32, as transformers loads it and training needs it.
+    """Write `out`: the checkpoint in float32 with its tokenizer, as transformers loads it and training needs it.
 
     Raises BundleError for a missing or damaged file.
     """
     try:
-        stored = load_file(checkpoint / WEIGHTS)
+        stored = read_tensors(checkpoint / WEIGHTS)
         out.mkdir(parents=True)
-        for path in checkpoint.glob("*.json"):
-            if path.name != MANIFEST:
+        for path in checkpoint.iterdir():
+            beside = path.name == MANIFEST or path.name.startswith(".") or path.name.endswith(_NO_TOKENIZER)
+            if path.is_file() and not beside:
                 shutil.copyfile(path, out / path.name)
     except (OSError, SafetensorError) as error:
         raise BundleError(f"{checkpoint} cannot be copied as a plain checkpoint ({error}).") from error
     names = [name for name in stored if name.removesuffix(SCALE) == name or name.removesuffix(SCALE) not in stored]
-    weights = {name: dequantise(stored, name).astype(np.float32) for name in names}
+    weights = {name: _in_float32(dequantise(stored, name)) for name in names}
     save_file(weights, out / WEIGHTS, metadata={"format": "pt"})
     (out / WEIGHTS).chmod(0o644)  # safetensors makes it private
     return out
+
+
+def _in_float32(weight: Array) -> Array:
+    """Whole numbers, such as positions, stay whole."""
+    return weight.astype(np.float32) if np.issubdtype(weight.dtype, np.floating) else weight
 
 
 def bundle_files(folder: Path, manifest: Manifest) -> list[str]:

@@ -9,6 +9,7 @@ from schemas.codec import Undecodable, decode, encode
 from schemas.events import ModelPromoted, ModelServing
 from schemas.topics import SERVING
 from stream_app.errors import MoodstreamError
+from stream_app.flow.delivery import Offsets
 from stream_app.flow.kafka.admin import Admin
 from stream_app.flow.kafka.publisher import Publisher
 from stream_app.flow.kafka.reader import read
@@ -35,17 +36,26 @@ def answer(settings: Settings, said: ModelServing) -> None:
         log.warning("model %s serves, but nobody hears it: %s", said.model, failure)
 
 
-def confirmed(settings: Settings, promoted: ModelPromoted, within_s: float) -> dict[str, str]:
+def answers_end(settings: Settings) -> Offsets:
+    """Where the answers end now: what is said of a message that is not out yet comes after it."""
+    return Admin(settings).end_offsets(SERVING.name)
+
+
+def confirmed(settings: Settings, promoted: ModelPromoted, since: Offsets, within_s: float) -> dict[str, str]:
     """Every running worker that scores -> SERVES, or why it does not serve with the promoted model.
 
-    Returns as soon as all have answered, else after `within_s`. Running is who is a member of the group of `score`: a
-    worker that was killed leaves it after 6 s. Raises SetupError or NeighbourDown.
+    `since` is `answers_end` from before the message: a promotion that is sent again has the time it had, and what was
+    said of it the first time is no answer to the second. Returns as soon as all have answered, else after `within_s`.
+    Running is who is a member of the group of `score`: a worker that was killed leaves it after 6 s. Raises SetupError
+    or NeighbourDown.
     """
     deadline = time.monotonic() + within_s
     admin = Admin(settings)
     answers: dict[str, ModelServing] = {}
     for delivery in read(settings, [SERVING.name], follow=True, idle=0.1):
         if delivery is not None:
+            if delivery.offset < since.get((delivery.topic, delivery.partition), 0):
+                continue
             try:
                 said = decode(SERVING.name, delivery.value)
             except Undecodable:

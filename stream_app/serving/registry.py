@@ -24,18 +24,17 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.pool import NullPool
 
 from schemas import tables
-from schemas.bundle import BundleError
+from schemas.bundle import DEFAULT, BundleError
 from schemas.codec import milliseconds
 from schemas.events import ModelPromoted
 from stream_app.database import connect, reaction
 from stream_app.errors import NeighbourDown, SetupError
 from stream_app.flow.loop import utc_now
 from stream_app.scoring.load import bundle_folder, manifest_of
+from stream_app.scoring.storage import fingerprint
 
-DEFAULT = "default"  # the bundle of each worker's own release
 RIGHT = "GRANT moodstream_trainer to the login that registers and promotes"
 _TURN = "SET lock_timeout = '60s'; SELECT pg_advisory_lock(hashtextextended('moodstream promotions', 0))"
-_PARTS = ("*.json", "*.safetensors", "*.txt", "*.model")  # what a score can depend on; not the card
 
 Publish = Callable[[ModelPromoted], None]
 Kind = Literal["promote", "rollback"]
@@ -223,30 +222,54 @@ def rollback(registry: Registry, publish: Publish, by: str, reason: str, *, to: 
         if not moves:
             raise SetupError("nothing was ever promoted, so there is nothing to go back from")
         last = moves[0]
-        if last.kind == "rollback" and last.announced_at is None and to in (None, last.model):
+        if last.kind == "rollback" and last.announced_at is None and (to is None or _led_to(registry, last, to)):
             return _announce(registry, publish, last, _found(registry, last.model))
+        # 1. Where from, and where to?
         *before, champion = line_of_champions(moves[::-1])
-        if to is None and not before and champion == registry.register(DEFAULT, by).model:
-            raise SetupError(f"{champion}, the default bundle, serves already: there is nothing before it")
-        if to is not None and to not in before:
-            known = f"before {champion} came {', '.join(before)}" if before else f"nothing came before {champion}"
+        names = [move.model for move in before]
+        if to is not None and to not in names:
+            known = (
+                f"before {champion.model} came {', '.join(names)}" if names else f"nothing came before {champion.model}"
+            )
             raise SetupError(f"cannot go back to {to}: {known}; to go elsewhere, promote it")
-        target = to or (before[-1] if before else registry.register(DEFAULT, by).model)
-        entry = _found(registry, target)
+        entry = _found(registry, to or names[-1]) if names else None
+        # 2. The default bundle is the one of today's release, whatever its name was when it served.
+        if entry is None or entry.path == DEFAULT:
+            entry = registry.register(DEFAULT, by)
+        if not names and (champion.path == DEFAULT or champion.model == entry.model):
+            raise SetupError(f"{champion.model}, the default bundle, serves already: there is nothing before it")
+        # 3. Go.
         check_unchanged(entry)
         return _announce(registry, publish, registry.record_promotion(entry, "rollback", by, reason), entry)
 
 
-def line_of_champions(moves: Sequence[Promotion]) -> list[str]:
-    """Who would come back, one rollback after the other, and last who serves; from the moves, oldest first."""
-    line: list[str] = []
+def line_of_champions(moves: Sequence[Promotion]) -> list[Promotion]:
+    """Who would come back, one rollback after the other, and last who serves; from the moves, oldest first.
+
+    A move that nobody was told of led nowhere, unless it is the last: that one is sent yet, or superseded.
+    """
+    line: list[Promotion] = []
     for move in moves:
+        if move.announced_at is None and move is not moves[-1]:
+            continue
         if move.kind == "rollback":
-            while line and line[-1] != move.model:
+            while line and not _same(line[-1], move):
                 line.pop()
-        if not line or line[-1] != move.model:
-            line.append(move.model)
+        if line and _same(line[-1], move):
+            line.pop()
+        line.append(move)
     return line
+
+
+def _same(one: Promotion, other: Promotion) -> bool:
+    """The default bundle takes another name with another release, and stays what "default" stands for."""
+    return one.model == other.model or one.path == other.path == DEFAULT
+
+
+def _led_to(registry: Registry, last: Promotion, to: str) -> bool:
+    if last.model == to:
+        return True
+    return last.path == DEFAULT and (entry := registry.find(to)) is not None and entry.path == DEFAULT
 
 
 def announcement(promotion: Promotion, entry: Entry) -> ModelPromoted:
@@ -260,17 +283,6 @@ def announcement(promotion: Promotion, entry: Entry) -> ModelPromoted:
         previous=promotion.previous,
         metrics={f"{data}.{figure}": value for data, row in entry.metrics.items() for figure, value in row.items()},
     )
-
-
-def fingerprint(folder: Path) -> str:
-    """A hash of the files a score depends on, by name and content, in this folder and below."""
-    digest = blake2b(digest_size=16)
-    for path in sorted({path for pattern in _PARTS for path in folder.rglob(pattern)}):
-        with path.open("rb") as file:
-            digest.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
 
 
 def check_unchanged(entry: Entry) -> None:

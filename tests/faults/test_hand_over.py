@@ -17,7 +17,7 @@ import pytest
 from schemas.codec import decode
 from schemas.events import SentimentScored
 from schemas.topics import SENTIMENT
-from stream_app.commands.models.serving import publisher
+from stream_app.commands.models.serving import Announcer
 from stream_app.flow.kafka.admin import Admin
 from stream_app.scoring.load import load_scorer
 from stream_app.serving.confirm import SERVES, confirmed
@@ -143,12 +143,13 @@ def test_a_worker_killed_while_models_change_changes_nothing(
         for name in ("b", "a"):
             entry = registry.register(bundles[name], "test")
             moves.begun.append(datetime.now(UTC))
-            made = promote(registry, publisher(settings), name, "test", "test")
+            announce = Announcer(settings)
+            made = promote(registry, announce, name, "test", "test")
             time.sleep(chance.uniform(0.0, 0.6))  # before, while and after it is heard, loaded and switched to
             running.kill_one(chance)
             time.sleep(7)  # its membership ends, or it is back before
             wait_for_two(settings)
-            answers = confirmed(settings, announcement(made, entry), 60)
+            answers = confirmed(settings, announcement(made, entry), announce.answers_from, 60)
             assert list(answers.values()) == [SERVES, SERVES], answers
             print(f"{name} serves on {len(answers)} workers, one of which was killed: {running.starts} starts")
             moves.quiet.append((datetime.now(UTC), name))

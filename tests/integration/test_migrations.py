@@ -212,12 +212,19 @@ def test_a_trainer_reads_labels_and_what_a_model_learns_from(login: Login, migra
     assert may(trainer, "SELECT * FROM label")
     assert may(trainer, "SELECT scored_at, brand FROM sentiment")
     assert may(trainer, "UPDATE training_run SET state = 'failed'")
+    assert may(trainer, "UPDATE model SET path = ''")
+    assert may(trainer, "UPDATE promotion SET announced_at = now()")
     for forbidden in (
         "SELECT order_id FROM sentiment",
         "SELECT raw_offset FROM sentiment",
         "SELECT payload FROM dead_letter",
         "SELECT turns FROM alert",
         "INSERT INTO label SELECT * FROM label",
+        "UPDATE model SET metrics = '{}'",
+        "UPDATE model SET fingerprint = ''",
+        "UPDATE promotion SET reason = ''",
+        "UPDATE promotion SET promoted_at = now()",
+        "DELETE FROM promotion",
         "UPDATE sentiment SET label = 'positive'",
         "DELETE FROM promotion",
     ):

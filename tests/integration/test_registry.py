@@ -3,12 +3,14 @@
 import getpass
 import json
 import multiprocessing
+import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import click
 import pytest
 from alembic import command
 from click.testing import CliRunner, Result
@@ -17,17 +19,18 @@ from schemas import tables
 from schemas.bundle import BundleError
 from schemas.codec import decode
 from schemas.events import LabelGiven, ModelPromoted
-from schemas.topics import LABELS, MODELS
+from schemas.topics import LABELS, MODELS, SERVING
 from stream_app.cli import main
-from stream_app.commands.models.serving import publisher
+from stream_app.commands.models.serving import UNCONFIRMED, Announcer, tell
 from stream_app.errors import NeighbourDown, SetupError
+from stream_app.flow.kafka.admin import Admin
 from stream_app.flow.kafka.reader import read
 from stream_app.recording import migrate as migrations
 from stream_app.recording.migrate import migrate, revision
-from stream_app.serving.confirm import confirmed
+from stream_app.serving.confirm import SERVES, confirmed
 from stream_app.serving.registry import Registry, promote, rollback
 from stream_app.settings import Settings
-from tests.conftest import wait_until
+from tests.conftest import empty_topics, wait_until
 from tests.integration.conftest import Login
 from tests.integration.sql import as_login, query
 from tests.integration.test_commands import at_work, environment, file, one_line, review
@@ -203,6 +206,71 @@ def test_a_clock_that_goes_back_does_not_make_a_promotion_old(
     assert heard[1].promoted_at > heard[0].promoted_at
 
 
+def other_default(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a release that came with another bundle."""
+    monkeypatch.setattr("stream_app.scoring.load.BUNDLES", folder.parent)
+    (folder.parent / "default").write_text(folder.name, "utf-8")
+
+
+def test_a_rollback_to_the_default_bundle_goes_to_that_of_todays_release(
+    registry: Registry, bundles: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = Heard()
+    release = {name: shutil.copytree(bundles[name], tmp_path / name) for name in ("a", "b")}
+    promote(registry, heard, "c", "dana", "better")
+    other_default(release["a"], monkeypatch)
+    registry.register("default", "dana")
+    promote(registry, heard, "a", "dana", "as shipped")
+    registry.register(tmp_path / "a", "dana")  # not by this path did it serve
+    registry.register("default", "dana")
+    promote(registry, heard, registry.register(bundle(tmp_path, "d", seed=7), "dana").model, "dana", "better")
+
+    other_default(release["b"], monkeypatch)
+    rollback(registry, heard, "dana", "worse")
+
+    assert (heard[-1].model, heard[-1].path) == ("b", "default")
+    assert rollback(registry, heard, "dana", "worse still").model == "c", "what served before it is not lost"
+
+
+def test_the_default_bundle_of_a_later_release_is_no_step_of_its_own(
+    registry: Registry, bundles: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = Heard()
+    for name in ("a", "b"):
+        other_default(shutil.copytree(bundles[name], tmp_path / name), monkeypatch)
+        promote(registry, heard, registry.register("default", "dana").model, "dana", "as shipped")
+
+    with pytest.raises(SetupError, match="b, the default bundle, serves already"):
+        rollback(registry, heard, "dana", "worse")
+
+
+def test_kafka_down_on_the_way_to_the_default_bundle_is_repaired_by_its_old_name(
+    registry: Registry, bundles: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = Heard()
+    other_default(shutil.copytree(bundles["a"], tmp_path / "a"), monkeypatch)
+    for model in (registry.register("default", "dana").model, "c"):
+        promote(registry, heard, model, "dana", "better")
+    other_default(shutil.copytree(bundles["b"], tmp_path / "b"), monkeypatch)
+    with pytest.raises(NeighbourDown):
+        rollback(registry, kafka_is_away, "dana", "worse", to="a")
+
+    rollback(registry, heard, "dana", "worse", to="a")
+
+    assert heard.models == ["a", "c", "b"]
+    assert len(registry.promotions()) == 3
+
+
+def test_weights_of_an_older_form_that_changed_are_not_promoted(migrated: str, tmp_path: Path) -> None:
+    registry, folder = Registry(migrated), bundle(tmp_path, "a")
+    (folder / "pytorch_model.bin").write_bytes(b"one")
+    registry.register(folder, "dana")
+    (folder / "pytorch_model.bin").write_bytes(b"two")
+
+    with pytest.raises(BundleError, match="are not those that were registered"):
+        promote(registry, Heard(), "a", "dana", "better")
+
+
 # --- the bad day ------------------------------------------------------------------------------------------------------
 
 
@@ -241,6 +309,16 @@ def test_a_promotion_that_nobody_heard_of_can_be_rolled_back(registry: Registry)
 
     assert rollback(registry, heard, "dana", "on second thoughts").model == "a"
     assert heard.models == ["a", "a"]
+
+
+def test_a_rollback_passes_over_what_nobody_ever_heard_of(registry: Registry) -> None:
+    heard = Heard()
+    promote(registry, heard, "a", "dana", "better")
+    with pytest.raises(NeighbourDown):
+        promote(registry, kafka_is_away, "b", "dana", "better still")
+    promote(registry, heard, "c", "dana", "better than both")
+
+    assert rollback(registry, heard, "dana", "worse").model == "a"
 
 
 def promote_slowly(url: str, model: str, log: Path) -> None:
@@ -324,6 +402,7 @@ def test_the_views_show_neither_folders_nor_logins(migrated: str) -> None:
     columns = {name for (name,) in shown}
 
     assert columns & {"path", "candidate_path", "registered_by", "promoted_by"} == set()
+    assert "error" not in columns, "what went wrong names folders"
 
 
 # --- the commands -----------------------------------------------------------------------------------------------------
@@ -362,7 +441,8 @@ def test_promote_list_and_roll_back_by_command(run: Run, settings: Settings, bun
 
     back = run("models", "rollback", "--reason", "worse", "--json")
     assert json.loads(back.stdout) | {"seconds": 0, "promoted_at": ""} == {
-        "model": "a", "previous": "b", "promoted_at": "", "serving": [], "not_serving": {}, "seconds": 0,
+        "model": "a", "previous": "b", "promoted_at": "", "serving": [], "not_serving": {}, "unknown": None,
+        "seconds": 0,
     }  # fmt: skip
     assert [event.model for event in messages(settings)][-1] == "a"
 
@@ -402,11 +482,66 @@ def test_a_worker_that_cannot_read_the_bundle_says_why(settings: Settings, tmp_p
         reason="better",
     )  # fmt: skip
     with worker(settings, tmp_path, roles="score,models"):
-        publisher(settings)(promoted)
-        answers = confirmed(settings, promoted, 20)
+        announce = Announcer(settings)
+        announce(promoted)
+        answers = confirmed(settings, promoted, announce.answers_from, 20)
 
     assert answers.keys() == {f"{settings.group}-0"}
     assert "not here: no such folder" in answers[f"{settings.group}-0"]
+
+
+def test_only_what_is_said_after_the_message_is_an_answer_to_it(settings: Settings, tmp_path: Path) -> None:
+    """Promoted again, the champion has the time it had: what was said of it before must not count."""
+    announce, at = Announcer(settings), datetime(2026, 11, 1, tzinfo=UTC)
+    here, there = tmp_path / "here" / "a", tmp_path / "there" / "a"
+    bundle(tmp_path / "made", "a")
+
+    def promoted_again(folder: Path) -> list[str]:
+        promoted = ModelPromoted(model="a", path=str(folder), promoted_at=at, promoted_by="dana", reason="better")
+        announce(promoted)
+        return list(confirmed(settings, promoted, announce.answers_from, 30).values())
+
+    with worker(settings, tmp_path, roles="score,models"):
+        (refused,) = promoted_again(here)
+        assert "no such folder" in refused
+        shutil.copytree(tmp_path / "made" / "a", here)
+        assert promoted_again(here) == [SERVES], "mended"
+        (refused,) = promoted_again(there)
+        assert "no such folder" in refused, "moved to where nothing is"
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["for people", "for programs"])
+def test_a_move_whose_answers_cannot_be_heard_is_told_all_the_same(
+    settings: Settings, capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    Admin(settings).delete_topics([SERVING])
+    promoted = ModelPromoted(
+        model="a", path="default", promoted_at=datetime(2026, 11, 1, tzinfo=UTC), promoted_by="dana", reason="better"
+    )
+
+    with pytest.raises(click.exceptions.Exit) as ended:
+        tell(settings, promoted, {}, "promoted a", 1.0, as_json=as_json)
+
+    assert ended.value.exit_code == UNCONFIRMED
+    said = capsys.readouterr()
+    if as_json:
+        report = json.loads(said.out)
+        assert (report["model"], report["serving"]) == ("a", [])
+        assert "serving" in report["unknown"]
+    else:
+        assert said.out == "promoted a\n"
+        assert said.err.startswith("it is promoted, but who serves it is not known: ")
+
+
+def test_what_is_not_utf8_is_one_line(run: Run) -> None:
+    for arguments in (
+        ["models", "rollback", "--reason", "caf\udce9"],
+        ["models", "rollback", "--reason", "worse", "--by", "caf\udce9"],
+        ["models", "promote", "caf\udce9", "--reason", "better"],
+        ["label", "r-1", "--calm", "--note", "caf\udce9"],
+    ):
+        said = one_line(run(*arguments))
+        assert "this is not UTF-8" in said
 
 
 def test_a_running_worker_serves_what_was_promoted_and_what_came_back(
@@ -464,6 +599,54 @@ def test_a_label_given_by_command_becomes_a_row_once(run: Run, settings: Setting
     assert query(url, "SELECT sentiment, angry FROM v_label") == [("negative", False)]
     sent = [decode(LABELS.name, delivery.value) for delivery in read(settings, [LABELS.name]) if delivery]
     assert len({label.label_id for label in sent if isinstance(label, LabelGiven)}) == 4
+
+
+@pytest.fixture
+def scored(run: Run, settings: Settings, tmp_path: Path) -> None:
+    """r-1 is on its topic, and a row."""
+    with at_work(settings, "score", "record"):
+        run("publish", file(tmp_path, review("r-1", "坏了，不好用")), "-t", "raw.reviews")
+        url = settings.database.get_secret_value()
+        wait_until(lambda: query(url, "SELECT event_id FROM sentiment"), what="the event's row")
+
+
+def given(settings: Settings) -> list[LabelGiven]:
+    sent = [decode(LABELS.name, delivery.value) for delivery in read(settings, [LABELS.name]) if delivery]
+    return [label for label in sent if isinstance(label, LabelGiven)]
+
+
+NO_DATABASE = {"MOODSTREAM_DATABASE": ""}
+DATABASE_DOWN = {"MOODSTREAM_DATABASE": "postgresql://postgres@127.0.0.1:1/none"}
+
+
+@pytest.mark.usefixtures("scored")
+@pytest.mark.parametrize("how", [NO_DATABASE, DATABASE_DOWN, {}], ids=["no database", "it is down", "no rows yet"])
+def test_an_answer_one_comes_back_to_is_a_label_and_a_repeat_is_none(
+    settings: Settings, tmp_path: Path, how: dict[str, str]
+) -> None:
+    for answer in ("neg", "neg", "pos", "neg", "neg"):
+        outcome = CliRunner().invoke(
+            main, ["label", "r-1", "-s", answer, "--by", "dana"], env=environment(settings, tmp_path) | how
+        )
+        assert outcome.exit_code == 0, outcome.output
+        assert ("note: PostgreSQL is not answering" in outcome.stderr) is (how is DATABASE_DOWN)
+
+    names = [label.label_id for label in given(settings)]
+    assert [names.index(name) for name in names] == [0, 0, 2, 3, 3]
+
+
+@pytest.mark.usefixtures("scored")
+def test_who_trains_may_label_what_has_left_the_topic(login: Login, settings: Settings, tmp_path: Path) -> None:
+    empty_topics(settings)
+    for role, ends in ((tables.TRAINER, 0), (tables.ANALYST, 2)):
+        url = as_login(settings.database.get_secret_value(), login(f"IN ROLE {role}"))
+        outcome = CliRunner().invoke(
+            main, ["label", "r-1", "--calm"], env=environment(settings, tmp_path) | {"MOODSTREAM_DATABASE": url}
+        )
+        assert outcome.exit_code == ends, outcome.output
+    assert [label.angry for label in given(settings)] == [False]
+    assert "no event r-1 was scored" in one_line(outcome)
+    assert "permission denied for table sentiment; GRANT moodstream_trainer to the login that labels" in outcome.stderr
 
 
 def test_a_label_needs_an_answer_and_an_event(run: Run) -> None:

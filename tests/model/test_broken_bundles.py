@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch as torch_file
+import torch
 from safetensors.numpy import load_file, save_file
 
 from schemas.bundle import BundleError
 from stream_app.scoring.load import load_scorer
 from stream_app.text.model_input import TEXT_VERSION
+from tests.model.test_transformer import classifier
 from tests.model.tiny import change_manifest
 
 
@@ -43,6 +46,11 @@ def eight_bits_without_scale(folder: Path) -> None:
     save_file(weights | {name: weights[name].astype(np.int8)}, folder / "model.safetensors")
 
 
+def eight_bit_floats(folder: Path) -> None:
+    weights = torch_file.load_file(folder / "model.safetensors")
+    torch_file.save_file(weights | {"x": torch.ones(2).to(torch.float8_e4m3fn)}, folder / "model.safetensors")
+
+
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
@@ -66,6 +74,12 @@ def eight_bits_without_scale(folder: Path) -> None:
         pytest.param(manifest(weights={"model.safetensors": "0"}), "not the file that", id="hash mismatch"),
         pytest.param(manifest(weights={"config.json": "0"}), "has no hash of model.safetensors", id="a hash missing"),
         pytest.param(manifest(weights={"../x": "0"}), "not inside the bundle", id="a hash of a file elsewhere"),
+        pytest.param(config(id2label=None, num_labels="four"), "cannot be read", id="a number that is none"),
+        pytest.param(config(num_hidden_layers="two"), "not the config of a BERT", id="layers that are no number"),
+        pytest.param(manifest(temperatures={"anger": 0}), "not a valid manifest", id="a temperature of 0"),
+        pytest.param(manifest(max_tokens=0), "not a valid manifest", id="no tokens"),
+        pytest.param(manifest(name=""), "not a valid manifest", id="no name"),
+        pytest.param(eight_bit_floats, "F8_E4M3: save the weights in float32", id="numbers of a kind we cannot read"),
         pytest.param(eight_bits_without_scale, "without bert.embeddings.word", id="scale missing"),
     ],
 )
@@ -82,3 +96,9 @@ def test_a_broken_bundle_gives_one_readable_sentence(bundle: Path, damage: Calla
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no such folder"):
         load_scorer(str(tmp_path / "nowhere"))
+
+
+def test_a_classifier_without_manifest_in_a_folder_that_can_give_no_name_is_one_sentence(tmp_path: Path) -> None:
+    folder = classifier(tmp_path / ("x" * 129), ["negative", "positive"])
+    with pytest.raises(BundleError, match="cannot be a model's name"):
+        load_scorer(str(folder))

@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from schemas.bundle import BundleError
-from stream_app.errors import SetupError
 from trainer.commands import train as train_command
 
 
@@ -90,9 +88,13 @@ def test_the_files_own_labels_can_be_told(shared_bundle: Path, tmp_path: Path) -
 
 def test_what_is_missing_is_said_before_minutes_of_scoring(shared_bundle: Path, data: Path, tmp_path: Path) -> None:
     nowhere = run(shared_bundle, "--data", data, "--html", tmp_path / "no" / "report.html")
-    assert isinstance(nowhere.exception, SetupError)
-    assert "is no folder" in str(nowhere.exception)
-    assert isinstance(run(tmp_path / "nothing", "--data", data).exception, BundleError)
+    assert nowhere.exit_code == 1
+    assert "is no folder" in nowhere.output
+    nothing = run(tmp_path / "nothing", "--data", data)
+    assert nothing.exit_code == 1
+    assert "nothing" in nothing.output
     broken = tmp_path / "cases.jsonl"
     broken.write_text("{}", "utf-8")
-    assert isinstance(run(shared_bundle, "--data", data, "--behaviour", broken).exception, SetupError)
+    refused = run(shared_bundle, "--data", data, "--behaviour", broken)
+    assert refused.exit_code == 1
+    assert "cases.jsonl" in refused.output

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import threading
+import weakref
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
@@ -13,10 +16,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from stream_app import settings
+from stream_app.errors import SetupError
+from stream_app.model import load_model
 from stream_app.scoring.load import load_scorer
 from stream_app.scoring.model_scorer import ModelScorer
 from stream_app.scoring.scorer import CanaryFailed, Scores, ScoringError
 from stream_app.text.model_input import ModelInput
+from tests.model.tiny import change_manifest
 from trainer.corpus import read_own_turns
 
 TURNS = [row.input for row in read_own_turns()]
@@ -118,6 +125,40 @@ def test_a_closed_scorer_says_so_instead_of_hanging(shared_bundle: Path) -> None
         scorer.score(TURNS[:1])
 
 
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    """As in a worker, which puts full collections off."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collection")
+def test_a_closed_scorer_is_gone_with_its_last_user_without_a_collection(shared_bundle: Path) -> None:
+    scorer = load(shared_bundle, remember=10)
+    scorer.check_canary()
+    scorer.score(TURNS[:50])
+    scorer.close()
+    scorer_gone, model_gone = weakref.ref(scorer), weakref.ref(scorer.parts["all"].model)
+    del scorer
+    assert scorer_gone() is None
+    assert model_gone() is None
+
+
+def scoring_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("score-refused")]
+
+
+@pytest.mark.usefixtures("no_collection")
+def test_a_model_that_fails_its_canary_leaves_no_threads(bundle: Path) -> None:
+    change_manifest(bundle, name="refused")
+    perturb(bundle, 1.2)
+    with pytest.raises(SetupError, match="canary text"):
+        load_model(settings.load(model=str(bundle)))
+    assert scoring_threads() == []
+
+
 def test_scoring_threads_leave_the_torch_threads_of_the_caller_alone(shared_bundle: Path) -> None:
     before = torch.get_num_threads()
     load(shared_bundle).score(TURNS[:4])
@@ -141,3 +182,20 @@ def test_the_canary_fails_on_perturbed_weights(bundle: Path, factor: float) -> N
     perturb(bundle, factor)
     with pytest.raises(CanaryFailed):
         load(bundle).check_canary()
+
+
+@pytest.mark.parametrize("where", range(4))
+def test_the_canary_fails_on_a_score_that_is_no_number(
+    shared_bundle: Path, monkeypatch: pytest.MonkeyPatch, where: int
+) -> None:
+    """Whatever let it through: a comparison with NaN is never true."""
+    scorer = load(shared_bundle)
+    right = scorer._compute
+
+    def no_number(inputs: Sequence[ModelInput]) -> list[Scores]:
+        return [Scores(*(float("nan") if n == where else score for n, score in enumerate(scores)))
+                for scores in right(inputs)]  # fmt: skip
+
+    monkeypatch.setattr(scorer, "_compute", no_number)
+    with pytest.raises(CanaryFailed):
+        scorer.check_canary()

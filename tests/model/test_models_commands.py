@@ -1,8 +1,9 @@
-"""`moodstream models show`, `verify`, `import`, on tiny models."""
+"""`moodstream models show`, `verify`, `import`, `export`, on tiny models."""
 
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def one_line(outcome: Result, who: str) -> str:
     return outcome.stderr
 
 
-@pytest.mark.parametrize("name", ["show", "verify", "import"])
+@pytest.mark.parametrize("name", ["show", "verify", "import", "export"])
 def test_every_subcommand_explains_itself_with_an_example(name: str) -> None:
     outcome = run(name, "--help")
     assert outcome.exit_code == 0
@@ -259,3 +260,39 @@ def test_a_folder_that_exists_is_left_as_it_is(source: Path, tmp_path: Path) -> 
     said = one_line(run("import", source, "--labels", MAP, "--out", tmp_path / "mine"), "import")
     assert "exists already" in said
     assert list((tmp_path / "mine").iterdir()) == []
+
+
+def test_an_import_leaves_no_threads(source: Path, tmp_path: Path) -> None:
+    run("import", source, "--labels", MAP, "--out", tmp_path / "mine")
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("score-mine")] == []
+
+
+@pytest.mark.parametrize("name", ["x" * 129, "two\nlines", "caf\udce9"], ids=["too long", "two lines", "not UTF-8"])
+def test_a_name_that_no_event_could_carry_is_refused_first(source: Path, tmp_path: Path, name: str) -> None:
+    said = one_line(run("import", source, "--labels", MAP, "--out", tmp_path / "mine", "--name", name), "import")
+    assert "cannot be a model's name" in said
+
+
+def test_architectures_that_are_no_list_are_one_line(source: Path, tmp_path: Path) -> None:
+    config = json.loads((source / "config.json").read_bytes())
+    (source / "config.json").write_text(json.dumps(config | {"architectures": 3}), "utf-8")
+    assert "no sequence classifier" in one_line(run("import", source, "--out", tmp_path / "mine"), "import")
+
+
+# --- export -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_export_that_fails_half_way_leaves_nothing(base: Path, tmp_path: Path) -> None:
+    pair = pair_bundle(tmp_path / "pair", base, english_base(tmp_path / "english"))
+    (pair / "en" / "model.safetensors").write_bytes(b"half")
+    before = sorted(tmp_path.iterdir())
+
+    assert "cannot be copied" in one_line(run("export", pair, "--out", tmp_path / "plain"), "export")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_exported_pair_has_both_encoders(base: Path, tmp_path: Path) -> None:
+    pair = pair_bundle(tmp_path / "pair", base, english_base(tmp_path / "english"))
+    assert run("export", pair, "--out", tmp_path / "plain").exit_code == 0
+    assert sorted(path.name for path in (tmp_path / "plain").iterdir()) == ["en", "zh"]
+    assert (tmp_path / "plain").stat().st_mode & 0o777 == pair.stat().st_mode & 0o777

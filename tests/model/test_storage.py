@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch as torch_file
+import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
@@ -146,6 +148,42 @@ def test_a_copy_has_the_same_fingerprint_and_any_change_another(bundle: Path, tm
 def test_a_classifier_without_manifest_has_a_fingerprint_too(bundle: Path) -> None:
     (bundle / "bundle.json").unlink()
     assert len(fingerprint(bundle)) == 64
+
+
+def test_weights_of_an_older_form_count_in_the_fingerprint(bundle: Path) -> None:
+    (bundle / "pytorch_model.bin").write_bytes(b"one")
+    found = fingerprint(bundle)
+    (bundle / "pytorch_model.bin").write_bytes(b"two")
+    assert fingerprint(bundle) != found
+
+
+def test_bfloat16_comes_back_as_the_same_numbers_in_float32(bundle: Path, tmp_path: Path) -> None:
+    plain = plain_checkpoint(bundle, tmp_path / "plain")
+    shapes = expected_shapes(read_config(plain))
+    half = {name: each.bfloat16() for name, each in torch_file.load_file(plain / "model.safetensors").items()}
+    half["bert.embeddings.position_ids"] = torch.arange(64)
+    torch_file.save_file(half, plain / "model.safetensors")
+
+    read = read_weights(plain / "model.safetensors", shapes)
+    exported = torch_file.load_file(plain_checkpoint(plain, tmp_path / "exported") / "model.safetensors")
+
+    for name in shapes:
+        assert read[name].dtype == np.float32
+        np.testing.assert_array_equal(read[name], half[name].float().numpy())
+        assert torch.equal(exported[name], half[name].float())
+    assert exported["bert.embeddings.position_ids"].dtype == torch.int64
+
+
+def test_a_plain_checkpoint_has_every_file_of_its_tokenizer_and_no_other_weights(bundle: Path, tmp_path: Path) -> None:
+    for name in ("vocab.txt", "merges.txt", "sentencepiece.bpe.model", "pytorch_model.bin", "README.md", ".notes"):
+        (bundle / name).write_text("x", "utf-8")
+
+    plain = plain_checkpoint(bundle, tmp_path / "plain")
+
+    assert sorted(path.name for path in plain.iterdir()) == [
+        "config.json", "merges.txt", "model.safetensors", "sentencepiece.bpe.model", "tokenizer.json",
+        "tokenizer_config.json", "vocab.txt",
+    ]  # fmt: skip
 
 
 def test_hashes_match_until_a_byte_changes(bundle: Path) -> None:

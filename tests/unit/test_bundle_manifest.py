@@ -13,10 +13,12 @@ from schemas.bundle import (
     Encoder,
     Manifest,
     Temperatures,
+    checked_name,
     read_manifest,
     write_manifest,
 )
 from stream_app.scoring.outputs import Outputs, recognise
+from stream_app.scoring.scorer import ScoringError
 
 FULL = Manifest(
     name="student",
@@ -92,6 +94,32 @@ def test_a_manifest_that_cannot_be_used_is_one_sentence(tmp_path: Path, content:
 
 
 @pytest.mark.parametrize(
+    "field",
+    [
+        *(
+            f'"temperatures": {{"{which}": {value}}}'
+            for which in ("sentiment", "anger")
+            for value in ("0", "-1", "NaN", "null", "1e999")
+        ),
+        '"name": ""',
+        f'"name": "{"x" * 129}"',
+        r'"name": "a\u0000b"',
+        r'"name": "two\nlines"',
+        r'"name": "a line\n"',
+        '"max_tokens": -1',
+        '"max_tokens": 0',
+        '"max_tokens": 2',
+    ],
+)
+def test_a_field_out_of_its_bounds_is_one_sentence(tmp_path: Path, field: str) -> None:
+    content = '{"name": "x", "labels": {"0": "neutral"}, ' + field + "}"  # of two of a name, the second counts
+    (tmp_path / "bundle.json").write_text(content, "utf-8")
+    with pytest.raises(BundleError, match="not a valid manifest") as caught:
+        read_manifest(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("names", "moods"),
     [
         (["NEG", "NEU", "POS"], ["negative", "neutral", "positive"]),
@@ -111,8 +139,33 @@ def test_only_names_that_leave_no_doubt_are_recognised(names: list[str], moods: 
     assert (list(found.values()) if found else None) == moods
 
 
+def test_no_outputs_have_no_names_to_recognise() -> None:
+    assert recognise({}) is None
+
+
+@pytest.mark.parametrize("name", ["x", "学生-1", "x" * 128])
+def test_a_name_may_be_whatever_an_event_can_carry(name: str) -> None:
+    assert checked_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "x" * 129, "a\0b", "a\n", "\udce9"], ids=ascii)
+def test_what_no_event_can_carry_is_no_name(name: str) -> None:
+    with pytest.raises(BundleError, match="cannot be a model's name"):
+        checked_name(name)
+
+
 def test_outputs_that_mean_the_same_mood_are_added_up_and_anger_stays_apart() -> None:
     manifest = Manifest(name="x", labels={"bad": "negative", "worse": "negative", "good": "positive"}, anger_output=3)
     outputs = Outputs(manifest, {0: "bad", 1: "good", 2: "worse", 3: "cross"})
     (scores,) = outputs.scores(np.array([[0.0, 0.0, 0.0, 0.0]], dtype=np.float32))
     assert scores == pytest.approx((2 / 3, 0.0, 1 / 3, 0.5))
+
+
+@pytest.mark.parametrize("temperature", [float("nan"), 1e-320])
+def test_temperatures_that_leave_no_numbers_are_a_failure_and_no_scores(temperature: float) -> None:
+    manifest = Manifest(name="x", labels={"0": "negative", "1": "positive"}, temperatures=Temperatures(temperature))
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(ScoringError, match="temperatures"),
+    ):
+        Outputs(manifest, {0: "bad", 1: "good"}).scores(np.array([[2.0, 3.0]], dtype=np.float32))

@@ -126,7 +126,9 @@ def test_turns_of_one_conversation_are_no_independent_witnesses() -> None:
 def test_conversations_of_one_customer_are_no_independent_witnesses() -> None:
     rows, scores = invented(300)
     twice = [
-        r._replace(group=group_of(customer=str(i), conversation=f"{i}/{n}")) for n in range(2) for i, r in enumerate(rows)
+        r._replace(group=group_of(customer=str(i), conversation=f"{i}/{n}"))
+        for n in range(2)
+        for i, r in enumerate(rows)
     ]
     alone = figures(rows, scores, HALF, resamples=500)["accuracy"]
     together = figures(twice, np.tile(scores, (2, 1)), HALF, resamples=500)["accuracy"]

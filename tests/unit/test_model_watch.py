@@ -11,7 +11,7 @@ from schemas.codec import encode
 from schemas.events import ModelPromoted, ModelServing
 from stream_app.scoring.quick import QuickScorer
 from stream_app.scoring.scorer import CanaryFailed, LoadedScorer
-from stream_app.serving.model_watch import ModelWatch, latest
+from stream_app.serving.model_watch import ModelWatch
 
 NOW = datetime(2025, 6, 30, tzinfo=UTC)
 
@@ -124,11 +124,84 @@ def test_promotions_of_the_past_do_not_replace_the_model_of_today() -> None:
     assert len(serving) == 2, "the one at the start, and another of the same day from elsewhere"
 
 
-def test_the_latest_promotion_is_the_newest_that_can_be_read() -> None:
-    newest = promotion(day=9)
+def test_a_worker_that_starts_acts_on_the_newest_promotion_that_can_be_read() -> None:
+    asked: list[str] = []
+    watching, serving, answers = watch_and_answers(lambda path: asked.append(path) or NewScorer())  # type: ignore[func-returns-value]
+    payloads = [promotion(path="/2", day=2), promotion(path="/9", day=9), promotion(path="/5", day=5), None, b"{"]
 
-    assert latest([promotion(day=2), newest, promotion(day=5), None, b"tombstone of another kind"]) == newest
-    assert latest([None, b"{"]) is None
+    watching.started(payloads)
+
+    assert (asked, len(serving)) == (["/9"], 1)
+    assert [said.promoted_at for said in answers] == [datetime(2025, 6, 9, tzinfo=UTC)]
+
+
+def test_of_two_records_of_one_promotion_the_later_tells_the_folder() -> None:
+    asked: list[str] = []
+    watching, _ = watch(lambda path: asked.append(path) or NewScorer())  # type: ignore[func-returns-value]
+
+    watching.started([promotion(path="/before"), promotion(path="/moved")])
+
+    assert asked == ["/moved"]
+
+
+def only_at(*paths: str) -> Callable[[str], LoadedScorer]:
+    return lambda path: NewScorer() if path in paths else missing(path)
+
+
+def test_a_worker_that_starts_serves_the_newest_promotion_it_can_load_and_says_what_it_refused() -> None:
+    watching, serving, answers = watch_and_answers(only_at("/1", "/2"))
+
+    watching.started([promotion(path=f"/{day}", day=day) for day in (1, 2, 3, 4)])
+
+    assert [scorer.name for scorer in serving] == ["new"], "one is enough"
+    (said,) = answers
+    assert (said.model, said.promoted_at) == ("new", datetime(2025, 6, 4, tzinfo=UTC))
+    assert said.refused == "No model bundle at /4: no such folder."
+
+
+def test_a_worker_that_starts_and_can_load_nothing_keeps_its_own_model() -> None:
+    watching, serving, answers = watch_and_answers(missing)
+
+    watching.started([promotion(path="/1", day=1), promotion(path="/2", day=2)])
+
+    assert serving == []
+    assert [(said.model, said.refused) for said in answers] == [("old", "No model bundle at /2: no such folder.")]
+
+
+def test_a_worker_in_a_new_slot_serves_what_one_in_an_old_slot_does_after_a_refusal() -> None:
+    """The new one reads the topic from its beginning once more, after its start."""
+    history = [promotion(path=f"/{day}", day=day) for day in (1, 2, 3)]
+    old, old_serves, _ = watch_and_answers(only_at("/1", "/2"))
+    new, new_serves, _ = watch_and_answers(only_at("/1", "/2"))
+
+    for payload in history:
+        old.announced(payload)
+    new.started(history)
+    new_at_start = new_serves[-1]
+    for payload in history:
+        new.announced(payload)
+
+    assert len(old_serves) == 2
+    assert new_serves == [new_at_start]
+
+
+def test_after_a_refusal_older_promotions_are_history() -> None:
+    watching, serving, answers = watch_and_answers(only_at("/1"))
+
+    watching.announced(promotion(path="/2", day=2))
+    watching.announced(promotion(path="/1", day=1))
+
+    assert serving == []
+    assert len(answers) == 1
+
+
+def test_the_default_bundle_is_that_of_the_workers_own_release_whatever_its_name() -> None:
+    watching, serving, answers = watch_and_answers(lambda path: NewScorer())
+
+    watching.announced(promotion(model="default-of-another-release", path="default"))
+
+    assert len(serving) == 1
+    assert [(said.model, said.refused) for said in answers] == [("new", None)]
 
 
 def test_a_model_that_failed_may_be_announced_again_when_it_is_mended() -> None:
@@ -175,7 +248,7 @@ def test_a_promotion_of_the_past_is_not_answered() -> None:
 def test_a_worker_that_starts_says_what_it_serves_with() -> None:
     watching, serving, answers = watch_and_answers(lambda path: NewScorer())
 
-    watching.started(None)
+    watching.started([None])
 
     assert serving == []
     assert [(said.model, said.promoted_at) for said in answers] == [("old", None)]

@@ -131,8 +131,9 @@ def test_a_row_stays_on_its_side_when_others_come() -> None:
 
 @pytest.mark.parametrize("kind", ["customer", "conversation"])
 def test_who_writes_again_stays_on_its_side(kind: str) -> None:
-    def said(n: int, time: int, **more: str) -> Row:
-        return row(f"visit {time} by {n * 7919}: {n * n} things", n % 3, **{kind: f"w{n}"}, **more)
+    def said(n: int, time: int) -> Row:
+        name = group_of(**{kind: f"w{n}"})
+        return row(f"visit {time} by {n * 7919}: {n * n} things", n % 3)._replace(group=name)
 
     first = [said(n, 1) for n in range(400)]
     again = [said(n, time) for time in range(2, 7) for n in range(400)]
@@ -147,8 +148,8 @@ def test_another_conversation_moves_no_customer() -> None:
     """Nor does another product: who wrote it decides, where that is known."""
 
     def said(n: int, time: int) -> Row:
-        names = {"customer": f"w{n}", "conversation": f"{n}/{time}", "product": f"p{n}"}
-        return row(f"visit {time} by {n * 7919}: {n * n} things", n % 3, **names, at=f"2025-03-0{time}T08:00:00")
+        names = group_of(customer=f"w{n}", conversation=f"{n}/{time}", product=f"p{n}", at=f"2025-03-0{time}")
+        return row(f"visit {time} by {n * 7919}: {n * n} things", n % 3)._replace(group=names)
 
     first = [said(n, 1) for n in range(400)]
     before, later = split_of(first), split_of([*first, *(said(n, time) for time in range(2, 7) for n in range(400))])

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from trainer.commands.paths import FOLDER
+from trainer.commands.report import meaning_of
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 NEW_FILE = click.Path(dir_okay=False, path_type=Path)
@@ -21,9 +22,10 @@ AT_ONCE = 1_000
 @click.option("--data", type=FOLDER, required=True, help="Folder of labelled files.")
 @click.option("--rows", "part", type=click.Choice(("test", "held", "all")), default="test", show_default=True,
               help="test: the held-back half that set neither weights nor thresholds; held: both halves; all: every"
-              " row, for data that the model has never seen.")  # fmt: skip
+              " row of the files, copies and unlabelled ones too, for data that the model has never seen."
+              " What is held back depends on the files alone.")  # fmt: skip
 @click.option(
-    "--seed", type=int, default=13, show_default=True, help="Of the split: the one the model was trained with."
+    "--label", "labels", multiple=True, metavar="THEIRS=OURS", help="A label of the files, as 0=neg. Repeats."
 )
 @click.option("--limit", type=click.IntRange(1), help="At most so many rows of each source, for a quick look.")
 @click.option("--resamples", type=click.IntRange(0), default=1000, show_default=True, help="For intervals; 0: none.")
@@ -36,7 +38,7 @@ def evaluate(
     bundle: str,
     data: Path,
     part: str,
-    seed: int,
+    labels: tuple[str, ...],
     limit: int | None,
     resamples: int,
     behaviour: Path | None,
@@ -64,12 +66,14 @@ def evaluate(
     from stream_app.scoring.load import load_scorer
     from trainer.behaviour import examine, read_cases
     from trainer.calibrate import at_most, scores_of
+    from trainer.corpus import read_folder
     from trainer.evaluate import evaluate as run
-    from trainer.rows import Row, half
+    from trainer.rows import half
     from trainer.slices import DIMENSIONS
-    from trainer.sources import SOURCES
+    from trainer.sources import MEASURED_ONLY
     from trainer.split import load_split
 
+    meaning = meaning_of(labels)
     for wanted in (html, as_json):  # before minutes of scoring, not after
         if wanted and not wanted.parent.is_dir():
             raise SetupError(f"{wanted.parent} is no folder: make it, or name another file")
@@ -80,13 +84,12 @@ def evaluate(
 
         lines = read_curves(curves)
     scorer = load_scorer(bundle)
-    split = load_split(data, seed)
-    measured_only = {source.name for source in SOURCES if source.measure_only}
-    rows: list[Row] = split.held
+    if part == "all":
+        rows = [row for _, sided in read_folder(data, meaning) for row, _ in sided]
+    else:
+        rows = load_split(data, seed=0, labels=meaning).held  # no seed decides what is held back
     if part == "test":
-        rows = [row for row in rows if half(row) == 1 or row.source in measured_only]
-    elif part == "all":
-        rows = list(dict.fromkeys(rows + split.train))
+        rows = [row for row in rows if half(row) == 1 or row.source in MEASURED_ONLY]
     rows = at_most(rows, limit) if limit else rows
     if not rows:
         raise SetupError(f"{data} holds no row of the part {part!r}: use --rows all for data the model has never seen")

@@ -1,4 +1,4 @@
--- What analysts read: which model served when, and why; no folders of a machine, and no logins.
+-- What analysts read: which model served when, and why; no folders of a machine, which errors name, and no logins.
 
 CREATE VIEW v_model WITH (security_barrier) AS
 SELECT model, created, fingerprint, text_version, metrics, registered_at
@@ -9,5 +9,5 @@ SELECT promotion_id, model, previous, kind, promoted_at, reason
   FROM promotion;
 
 CREATE VIEW v_training_run WITH (security_barrier) AS
-SELECT run_id, trigger, state, started_at, ended_at, as_of, champion, candidate, data_fingerprint, rows, verdict, error
+SELECT run_id, trigger, state, started_at, ended_at, as_of, champion, candidate, data_fingerprint, rows, verdict
   FROM training_run;

@@ -6,6 +6,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast, get_args
@@ -13,7 +14,7 @@ from typing import cast, get_args
 import click
 import msgspec
 
-from schemas.bundle import MANIFEST, Canary, Manifest, Sentiment, write_manifest
+from schemas.bundle import MANIFEST, Canary, Manifest, Sentiment, checked_name, write_manifest
 from stream_app.commands.models.verify import SAMPLE, examine, import_torch, refuse, report
 from stream_app.commands.terminal import say
 from stream_app.errors import SetupError
@@ -53,6 +54,7 @@ def import_(source: Path, labels: str | None, out: Path, name: str | None) -> No
         raise SetupError(f"{out} exists already: choose another folder or remove it")
     if not out.parent.is_dir():
         raise SetupError(f"{out.parent} is no folder: make it first")
+    name = checked_name(name or out.name)
     # 1. What is it, and what do its outputs mean?
     names = _outputs(source)
     moods = _moods(labels, names) if labels else recognise(names)
@@ -65,7 +67,7 @@ def import_(source: Path, labels: str | None, out: Path, name: str | None) -> No
         folder.mkdir()
         for path in files:
             shutil.copyfile(path, folder / path.name)
-        manifest = Manifest(name=name or out.name, labels=moods, created=datetime.now(UTC).replace(microsecond=0))
+        manifest = Manifest(name=name, labels=moods, created=datetime.now(UTC).replace(microsecond=0))
         write_manifest(folder, manifest)
         import_torch(manifest)
         canary = _canary(folder)
@@ -81,7 +83,8 @@ def import_(source: Path, labels: str | None, out: Path, name: str | None) -> No
 
 def _outputs(source: Path) -> dict[int, str]:
     names = output_names(source)
-    architectures = json.loads((source / "config.json").read_bytes()).get("architectures") or ["none"]
+    named = json.loads((source / "config.json").read_bytes()).get("architectures")
+    architectures = named if isinstance(named, list) and named else [named or "none"]
     if not any(str(kind).endswith("ForSequenceClassification") for kind in architectures):
         # transformers would load it all the same, with a head of random numbers
         raise SetupError(f"{source} is no sequence classifier: config.json says {', '.join(map(str, architectures))}")
@@ -126,7 +129,8 @@ def _matching(source: Path, *patterns: str) -> list[Path]:
 
 def _canary(folder: Path) -> list[Canary]:
     try:
-        scored = load_scorer(str(folder)).score(SAMPLE)
+        with closing(load_scorer(str(folder))) as scorer:
+            scored = scorer.score(SAMPLE)
     except ScoringError as failure:
         raise SetupError(f"it loads and cannot score: {failure}") from failure
     return [Canary(item.text, item.context, *scores) for item, scores in zip(SAMPLE, scored, strict=True)]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
-from stream_app.commands.models.serving import move_options, publisher, reached, tell
+from stream_app.commands.models.serving import Announcer, move_options, reached, tell
+from stream_app.commands.utf8 import utf8
 
 
 @click.command("rollback")
-@click.option("--to", "to", metavar="MODEL", help="Not the last champion but this earlier one.")
+@click.option("--to", "to", metavar="MODEL", callback=utf8, help="Not the last champion but this earlier one.")
 @move_options
 def rollback(to: str | None, reason: str, by: str, wait_s: float, as_json: bool) -> None:
     """Go back to the model that served before.
@@ -17,7 +18,7 @@ def rollback(to: str | None, reason: str, by: str, wait_s: float, as_json: bool)
     Doing it twice goes back twice; --to goes straight to an earlier champion. The bundle's files must be those that
     were registered; nothing is loaded here, so that it is quick: each worker checks the model's canary texts itself.
     If Kafka went away in between, the same command again finishes what was begun. Exit code 1: rolled back, but not
-    every running worker serves it.
+    every running worker serves it, or nobody knows.
 
     \b
     moodstream models rollback --reason "flags every question about returns"
@@ -27,8 +28,9 @@ def rollback(to: str | None, reason: str, by: str, wait_s: float, as_json: bool)
     from stream_app.serving import registry as moves
 
     registry = moves.Registry(settings.database.get_secret_value())
-    made = moves.rollback(registry, publisher(settings), by, reason, to=to)
+    announce = Announcer(settings)
+    made = moves.rollback(registry, announce, by, reason, to=to)
     entry = registry.find(made.model)
     assert entry is not None  # the table `promotion` refers to `model`
     what = f"rolled back from {made.previous} to {made.model}"
-    tell(settings, moves.announcement(made, entry), what, wait_s, as_json=as_json)
+    tell(settings, moves.announcement(made, entry), announce.answers_from, what, wait_s, as_json=as_json)

@@ -15,6 +15,9 @@ from schemas.topics import MODELS, SERVING
 from stream_app import settings as configuration
 from stream_app.commands.reach import reach_kafka
 from stream_app.commands.terminal import print_json
+from stream_app.commands.utf8 import utf8
+from stream_app.errors import MoodstreamError
+from stream_app.flow.delivery import Offsets
 from stream_app.settings import Settings
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -24,8 +27,8 @@ UNCONFIRMED = 1
 def move_options(command: Decorated) -> Decorated:
     """--reason, --by, --wait, --json."""
     options = [
-        click.option("--reason", required=True, help="Why; kept with the promotion."),
-        click.option("--by", default=getpass.getuser, show_default="your login", help="Who promotes."),
+        click.option("--reason", required=True, callback=utf8, help="Why; kept with the promotion."),
+        click.option("--by", default=getpass.getuser, show_default="your login", callback=utf8, help="Who promotes."),
         click.option(
             "--wait", "wait_s", type=click.FloatRange(0), default=10.0, show_default=True, metavar="SECONDS",
             help="How long to wait for all running workers to serve it; 0 does not wait.",
@@ -45,26 +48,41 @@ def reached() -> Settings:
     return settings
 
 
-def publisher(settings: Settings) -> Callable[[ModelPromoted], None]:
-    """Returns when the brokers have it."""
-    from stream_app.flow.kafka.publisher import Publisher
+class Announcer:
+    """Publishes a promotion and returns when the brokers have it; remembers where the answers to it begin."""
 
-    def publish(promoted: ModelPromoted) -> None:
-        kafka = Publisher(settings)
-        kafka.send(MODELS.name, b"champion", encode(promoted))
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.answers_from: Offsets = {}
+
+    def __call__(self, promoted: ModelPromoted) -> None:
+        from stream_app.flow.kafka.publisher import Publisher
+        from stream_app.serving.confirm import answers_end
+
+        self.answers_from = answers_end(self._settings)
+        kafka = Publisher(self._settings)
+        kafka.send(MODELS.name, MODELS.key.encode(), encode(promoted))
         kafka.flush()
 
-    return publish
 
+def tell(
+    settings: Settings, promoted: ModelPromoted, since: Offsets, what: str, wait_s: float, *, as_json: bool
+) -> None:
+    """Wait for the workers and say who serves. Ends the command with 1 when one of them does not, or nobody knows.
 
-def tell(settings: Settings, promoted: ModelPromoted, what: str, wait_s: float, *, as_json: bool) -> None:
-    """Wait for the workers and say who serves. Ends the command with 1 when one of them does not."""
+    The model is promoted by now, so whatever happens here is told beside that, never in place of it.
+    """
     from stream_app.serving.confirm import SERVES, confirmed
 
     if not as_json:
         click.echo(what)
     began = time.monotonic()
-    workers = confirmed(settings, promoted, wait_s) if wait_s else {}
+    workers: dict[str, str] = {}
+    unknown = None
+    try:
+        workers = confirmed(settings, promoted, since, wait_s) if wait_s else {}
+    except MoodstreamError as failure:
+        unknown = " ".join(str(failure).split())
     seconds = time.monotonic() - began
     wanting = {worker: why for worker, why in workers.items() if why != SERVES}
     if as_json:
@@ -75,14 +93,17 @@ def tell(settings: Settings, promoted: ModelPromoted, what: str, wait_s: float, 
                 "promoted_at": promoted.promoted_at,
                 "serving": sorted(workers.keys() - wanting.keys()),
                 "not_serving": wanting,
+                "unknown": unknown,
                 "seconds": round(seconds, 3),
             }
         )
+    elif unknown:
+        click.echo(f"it is promoted, but who serves it is not known: {unknown}", err=True)
     elif wait_s:
         for worker, why in wanting.items():
             click.echo(f"{worker} does not serve it: {why}", err=True)
         click.echo(_summary(len(workers), len(wanting), seconds))
-    if wanting:
+    if wanting or unknown:
         raise click.exceptions.Exit(UNCONFIRMED)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -86,16 +87,16 @@ def examine(folder: Path) -> Iterator[Finding]:
         yield Finding("loads", False, str(wrong))
         return
     took = time.perf_counter() - began
-    labels = ", ".join(f"{output} → {mood}" for output, mood in manifest.labels.items())
-    yield Finding("loads", True, f"{', '.join(scorer.parts)}: {labels}")
-    # 4. Its scores.
-    yield _canary(scorer)
-    yield _batches(scorer)
-    # 5. What it costs.
-    memory = _resident()
-    resident = f"{memory / _MIB:.0f} MB resident, {(memory - before) / _MIB:.0f} of them the model's"
-    yield Finding("costs", True, f"loaded in {took:.2f} s, {resident}")
-    scorer.close()
+    with closing(scorer):
+        labels = ", ".join(f"{output} → {mood}" for output, mood in manifest.labels.items())
+        yield Finding("loads", True, f"{', '.join(scorer.parts)}: {labels}")
+        # 4. Its scores.
+        yield _canary(scorer)
+        yield _batches(scorer)
+        # 5. What it costs.
+        memory = _resident()
+        resident = f"{memory / _MIB:.0f} MB resident, {(memory - before) / _MIB:.0f} of them the model's"
+        yield Finding("costs", True, f"loaded in {took:.2f} s, {resident}")
 
 
 def report(findings: list[Finding]) -> None:
