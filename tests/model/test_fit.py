@@ -143,6 +143,17 @@ def test_runs_that_do_not_belong_into_a_bundle_are_refused(runs: dict[str, Path]
     assert not (tmp_path / "never").exists()
 
 
+def test_a_cut_tells_what_is_left(base: Path, data: Path, tmp_path: Path) -> None:
+    where = [base, "--data", data, "--language", "en", "--out", tmp_path / "small"]
+    done = call("cut", *where, "--layers", "0,2", "--vocabulary", 300)
+    assert done.exit_code == 0, done.output
+    before, after = done.output.splitlines()[-2:]
+    assert "4 layers" in before
+    assert "2 layers" in after
+    assert json.loads((tmp_path / "small" / "config.json").read_text())["num_hidden_layers"] == 2
+    assert "name another folder" in call("cut", *where).output
+
+
 def test_wrong_layers_are_one_line(data: Path, tmp_path: Path) -> None:
     done = call("fit", "--data", data, "--language", "zh", "--work", tmp_path / "w", "--layers", "first")
     assert done.exit_code == 2
