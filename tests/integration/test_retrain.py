@@ -52,7 +52,7 @@ NOW = NOON + timedelta(hours=4)
 LEARNS = replace(
     RECIPE, epochs=4, learning_rate=5e-3, head_rate=2.0, tokens_per_batch=1024, precision="fp32", threads=1, augment=0.0
 )
-LEARNS_NOTHING = replace(LEARNS, epochs=1, learning_rate=0.0)
+LEARNS_NOTHING = replace(LEARNS, epochs=1, learning_rate=1e-12)
 SAID: dict[Label, tuple[str, str]] = {
     "negative": ("坏坏坏", "bad bad bad"),
     "neutral": ("问问问", "why why why"),
