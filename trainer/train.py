@@ -17,53 +17,27 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.distributed as distributed
-import torch.nn.functional as F
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from transformers import BertForSequenceClassification
 
 from schemas.bundle import BundleError
 from stream_app.errors import SetupError
-from stream_app.scoring.tokens import TextEncoder, Tokens
+from stream_app.scoring.tokens import TextEncoder
 from trainer.augment import augment
+from trainer.examples import Batch, cut_batches, encode, padded_batches, tensors
+from trainer.network import add_lora, classify, emptied, masked_loss, nudged, save_model
 from trainer.recipe import Recipe
 from trainer.rows import Row
 
-UNKNOWN = -100  # what torch's cross entropy skips
 MODEL = "model"
 CHECKPOINT = "checkpoint.pt"
 METRICS = "metrics.jsonl"
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
-WINDOW = 5_000  # texts sorted by length together; the whole set at once would give every epoch the same batches
-
-
-class Example(NamedTuple):
-    tokens: Tokens
-    sentiment: int  # UNKNOWN where the source does not say
-    anger: float  # nan where the source does not say
-    weight: float
-    teacher: tuple[float, ...] | None  # logits (4,)
-
-
-class Batch(NamedTuple):
-    """B texts of L tokens, padded; C = 4 outputs."""
-
-    ids: Tensor  # (B, L)
-    segments: Tensor  # (B, L)
-    mask: Tensor  # (B, L) bool
-    sentiment: Tensor  # (B,)
-    anger: Tensor  # (B,)
-    weight: Tensor  # (B,)
-    teacher: Tensor  # (B, C); nan where no teacher spoke
-
-    def to(self, device: torch.device) -> Batch:
-        return Batch(*(each.to(device, non_blocking=True) for each in self))
 
 
 def train(
@@ -94,7 +68,7 @@ class _Run:
         self.optimizer = torch.optim.AdamW(_groups(self.model, recipe), fused=True)
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.rows = rows
-        self.watched = _cut_all(encode(self.encoder, held), recipe)
+        self.watched = padded_batches(encode(self.encoder, held), recipe)
         plain = encode(self.encoder, rows)
         self.per_epoch = [len(cut_batches(plain, recipe, epoch)) // self.stride for epoch in range(recipe.epochs)]
         self.steps = sum(self.per_epoch)
@@ -154,7 +128,7 @@ class _Run:
         batches = cut_batches(self.plain, self.recipe, epoch)
         for step in range(self.per_epoch[epoch]):
             mine = batches[step * self.stride + self.rank : (step + 1) * self.stride : self.world]
-            yield [_tensors([examples[i] for i in batch]) for batch in mine]
+            yield [tensors([examples[i] for i in batch]) for batch in mine]
 
     def _step(self, step: int, batches: Sequence[Batch]) -> dict[str, Any]:
         started = time.monotonic()
@@ -169,7 +143,7 @@ class _Run:
             loss = self._loss(batch) / len(batches)
             loss.backward()  # type: ignore[no-untyped-call]
             if self.recipe.adversarial:
-                with _nudged(self.model.bert.embeddings.word_embeddings.weight, self.recipe.adversarial):
+                with nudged(self.model.bert.embeddings.word_embeddings.weight, self.recipe.adversarial):
                     (self._loss(batch) / len(batches)).backward()  # type: ignore[no-untyped-call]
             total += loss.item()
         if self.world > 1:
@@ -211,8 +185,8 @@ class _Run:
             best = self.out / "best"
             if self.recipe.patience and best.exists():
                 fresh = self.out / (MODEL + ".new")
-                shutil.copytree(best, _emptied(fresh))  # `best` stays: the run may be called once more
-                os.replace(fresh, _emptied(self.out / MODEL))
+                shutil.copytree(best, emptied(fresh))  # `best` stays: the run may be called once more
+                os.replace(fresh, emptied(self.out / MODEL))
             else:
                 save_model(self.model, self.out / MODEL, self.student)
         return self.out / MODEL
@@ -245,124 +219,6 @@ class _Run:
         """What must be equal for a checkpoint to be continued."""
         chosen = {key: value for key, value in asdict(self.recipe).items() if key not in {"threads", "device"}}
         return chosen | {"steps": self.steps, "texts": self.texts}
-
-
-def classify(model: Any, batch: Batch) -> Tensor:
-    """Logits (B, C). What `BertForSequenceClassification` computes, with less work: of the last layer only the first
-    token, which is all that the classifier reads, and no dropout inside attention, which has no fast kernel on a CPU.
-    """
-    bert = model.bert
-    mask = batch.mask[:, None, None, :]  # (B, 1, 1, L)
-    x = bert.embeddings(input_ids=batch.ids, token_type_ids=batch.segments)  # (B, L, E)
-    for layer in bert.encoder.layer[:-1]:
-        x = _layer(layer, x, x, mask)
-    first = _layer(bert.encoder.layer[-1], x[:, :1], x, mask)  # (B, 1, E)
-    logits: Tensor = model.classifier(model.dropout(bert.pooler(first)))
-    return logits
-
-
-def _layer(layer: Any, asking: Tensor, x: Tensor, mask: Tensor) -> Tensor:
-    attention = layer.attention.self
-    heads = attention.num_attention_heads
-
-    def split(y: Tensor) -> Tensor:
-        return y.view(*y.shape[:-1], heads, -1).transpose(1, 2)  # (B, H, L, E / H)
-
-    query, key, value = split(attention.query(asking)), split(attention.key(x)), split(attention.value(x))
-    heard = F.scaled_dot_product_attention(query, key, value, attn_mask=mask).transpose(1, 2).flatten(2)
-    y = layer.attention.output(heard, asking)
-    out: Tensor = layer.output(layer.intermediate(y), y)
-    return out
-
-
-def masked_loss(logits: Tensor, batch: Batch, recipe: Recipe) -> Tensor:
-    """Labels where they are known, the teacher where there is one. Each of the two heads is a weighted mean.
-
-    With labels y, teacher t and share s: (1 - s) * CE(y) + s * T^2 * CE(t / T), Hinton et al. 2015.
-    """
-    known, heard = batch.sentiment != UNKNOWN, ~batch.anger.isnan()
-    taught = ~batch.teacher[:, 0].isnan()
-    sentiment = F.cross_entropy(logits[:, :3], batch.sentiment, reduction="none", ignore_index=UNKNOWN)
-    truth = batch.anger.nan_to_num(0.0)
-    anger = F.binary_cross_entropy_with_logits(logits[:, 3], truth, reduction="none")
-    if recipe.focal:  # confident and right counts less; the exponent of the sentiment loss is the probability given
-        sentiment = sentiment * (1 - torch.exp(-sentiment)) ** recipe.focal
-        anger = anger * (1 - torch.exp(-anger)) ** recipe.focal
-    if bool(taught.any()):
-        temperature = recipe.teacher_temperature
-        teacher = batch.teacher.nan_to_num(0.0) / temperature
-        soft = F.cross_entropy(logits[:, :3] / temperature, teacher[:, :3].softmax(1), reduction="none")
-        soft_anger = F.binary_cross_entropy_with_logits(
-            logits[:, 3] / temperature, teacher[:, 3].sigmoid(), reduction="none"
-        )
-        sentiment = _blend(sentiment, soft * temperature**2, known, taught, recipe.teacher_share)
-        anger = _blend(anger, soft_anger * temperature**2, heard, taught, recipe.teacher_share)
-    return _mean(sentiment, batch.weight * (known | taught)) + _mean(anger, batch.weight * (heard | taught))
-
-
-def _blend(hard: Tensor, soft: Tensor, known: Tensor, taught: Tensor, share: float) -> Tensor:
-    part = torch.where(taught, torch.where(known, share, 1.0), 0.0)
-    return (1 - part) * hard + part * soft
-
-
-def _mean(loss: Tensor, weight: Tensor) -> Tensor:
-    return (loss * weight).sum() / weight.sum().clamp(min=1.0)
-
-
-def encode(encoder: TextEncoder, rows: Sequence[Row]) -> list[Example]:
-    nan = float("nan")
-    examples = []
-    for start in range(0, len(rows), 1_000):  # in slices: 100,000 encodings at once would hold gigabytes
-        part = rows[start : start + 1_000]
-        for row, tokens in zip(part, encoder.encode([row.input for row in part]), strict=True):
-            sentiment = UNKNOWN if row.sentiment is None else row.sentiment
-            anger = nan if row.anger is None else row.anger
-            examples.append(Example(tokens, sentiment, anger, row.weight, row.teacher))
-    return examples
-
-
-def cut_batches(examples: Sequence[Example], recipe: Recipe, epoch: int) -> list[list[int]]:
-    """This epoch's batches as indices: similar lengths together, at most `tokens_per_batch` with padding."""
-    rng = random.Random(f"{recipe.seed}-{epoch}")
-    order = list(range(len(examples)))
-    rng.shuffle(order)
-    batches: list[list[int]] = []
-    for start in range(0, len(order), WINDOW):
-        window = sorted(order[start : start + WINDOW], key=lambda i: len(examples[i].tokens.ids))
-        batch: list[int] = []
-        for index in window:
-            if batch and (len(batch) + 1) * len(examples[index].tokens.ids) > recipe.tokens_per_batch:
-                batches.append(batch)
-                batch = []
-            batch.append(index)
-        batches.append(batch)
-    rng.shuffle(batches)
-    return batches
-
-
-def _cut_all(examples: Sequence[Example], recipe: Recipe) -> list[Batch]:
-    return [_tensors([examples[i] for i in cut]) for cut in cut_batches(examples, recipe, epoch=0) if cut]
-
-
-def _tensors(batch: Sequence[Example]) -> Batch:
-    longest = max(len(example.tokens.ids) for example in batch)
-    ids = torch.zeros(len(batch), longest, dtype=torch.long)
-    segments, mask = torch.zeros_like(ids), torch.zeros(len(batch), longest, dtype=torch.bool)
-    for row, example in enumerate(batch):
-        length = len(example.tokens.ids)
-        ids[row, :length] = torch.tensor(example.tokens.ids)
-        segments[row, example.tokens.text_length : length] = 1
-        mask[row, :length] = True
-    silent = (float("nan"),) * 4
-    return Batch(
-        ids,
-        segments,
-        mask,
-        sentiment=torch.tensor([e.sentiment for e in batch]),
-        anger=torch.tensor([e.anger for e in batch]),
-        weight=torch.tensor([e.weight for e in batch]),
-        teacher=torch.tensor([e.teacher or silent for e in batch]),
-    )
 
 
 def _groups(model: Any, recipe: Recipe) -> list[dict[str, Any]]:
@@ -419,78 +275,6 @@ class _Metrics:
             self._lines.flush()
             for name in line.keys() - {"step", "of"}:
                 self._board.add_scalar(name, line[name], step)
-
-
-class _nudged:
-    """For the time of one backward pass the embeddings stand one step up their own gradient (FGM)."""
-
-    def __init__(self, weight: Any, size: float) -> None:
-        self._weight, self._size = weight, size
-
-    def __enter__(self) -> None:
-        gradient = self._weight.grad
-        self._kept = self._weight.detach().clone()
-        norm = gradient.norm()
-        if bool(norm > 0):
-            self._weight.data.add_(gradient, alpha=self._size / float(norm))
-
-    def __exit__(self, *_: object) -> None:
-        self._weight.data.copy_(self._kept)
-
-
-class _Lora(torch.nn.Module):
-    """A frozen linear layer plus a trained low-rank update of it."""
-
-    def __init__(self, linear: Any, rank: int) -> None:
-        super().__init__()
-        self.linear = linear
-        self.down = torch.nn.Linear(linear.in_features, rank, bias=False, device=linear.weight.device)
-        self.up = torch.nn.Linear(rank, linear.out_features, bias=False, device=linear.weight.device)
-        torch.nn.init.zeros_(self.up.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.linear(x) + self.up(self.down(x))
-        return out
-
-
-def add_lora(model: Any, rank: int) -> None:
-    """Freeze the encoder; let query and value of each layer learn through `rank` dimensions."""
-    for parameter in model.bert.parameters():
-        parameter.requires_grad = False
-    for parameter in model.bert.pooler.parameters():
-        parameter.requires_grad = True
-    for layer in model.bert.encoder.layer:
-        for name in ("query", "value"):
-            setattr(layer.attention.self, name, _Lora(getattr(layer.attention.self, name), rank))
-
-
-def save_model(model: Any, folder: Path, student: Path) -> None:
-    """Write a checkpoint with the student's tokenizer, low-rank updates merged into it; aside, then in place.
-
-    The model itself stays as it is: training goes on with it.
-    """
-    fresh = _emptied(folder.with_name(folder.name + ".new"))
-    model.config.save_pretrained(fresh)
-    save_file(merged_weights(model), fresh / "model.safetensors", metadata={"format": "pt"})
-    for name in TOKENIZER_FILES:  # so that the folder can be loaded, taught from and trained further
-        shutil.copyfile(student / name, fresh / name)
-    os.replace(fresh, _emptied(folder))
-
-
-def merged_weights(model: Any) -> dict[str, Tensor]:
-    """The state as a plain checkpoint names it."""
-    weights: dict[str, Tensor] = dict(model.state_dict())
-    for name in [name for name in weights if name.endswith(".up.weight")]:
-        at = name.removesuffix(".up.weight")
-        update = weights.pop(name) @ weights.pop(at + ".down.weight")
-        weights[at + ".weight"] = weights.pop(at + ".linear.weight") + update
-        weights[at + ".bias"] = weights.pop(at + ".linear.bias")
-    return {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}
-
-
-def _emptied(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    return folder
 
 
 def _fingerprint(rows: Sequence[Row], held: Sequence[Row]) -> str:

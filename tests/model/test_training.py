@@ -24,9 +24,11 @@ from stream_app.errors import SetupError
 from stream_app.scoring.tokens import TextEncoder
 from tests.model.tiny import tiny_student
 from trainer.corpus import read_own_turns
+from trainer.examples import UNKNOWN, Batch, cut_batches, encode
+from trainer.network import add_lora, classify, masked_loss, save_model
 from trainer.recipe import Recipe
 from trainer.rows import Row
-from trainer.train import UNKNOWN, Batch, add_lora, classify, cut_batches, encode, masked_loss, save_model, train
+from trainer.train import train
 
 ROWS = list(read_own_turns())[:600]
 QUICK = Recipe(
