@@ -9,7 +9,7 @@ from stream_app.errors import SetupError
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train. The defaults are the ones the shipped bundle was made with."""
+    """How to train one encoder."""
 
     epochs: int = 2
     tokens_per_batch: int = 4096

@@ -15,7 +15,8 @@ from schemas.topics import MODELS
 from stream_app.errors import SetupError
 from stream_app.flow.kafka.publisher import Publisher
 from stream_app.scoring.load import bundle_folder
-from stream_app.serving.registry import Publish, Registry, promote
+from stream_app.serving.moves import Publish, promote
+from stream_app.serving.registry import Registry
 from stream_app.settings import Settings
 from trainer.verdict import Verdict
 

@@ -21,7 +21,8 @@ from stream_app.commands.models.serving import Announcer
 from stream_app.flow.kafka.admin import Admin
 from stream_app.scoring.load import load_scorer
 from stream_app.serving.confirm import SERVES, confirmed
-from stream_app.serving.registry import Registry, announcement, promote
+from stream_app.serving.moves import announcement, promote
+from stream_app.serving.registry import Registry
 from stream_app.settings import Settings
 from stream_app.text.model_input import ModelInput
 from tests.conftest import wait_until

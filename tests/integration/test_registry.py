@@ -28,7 +28,8 @@ from stream_app.flow.kafka.reader import read
 from stream_app.recording import migrate as migrations
 from stream_app.recording.migrate import migrate, revision
 from stream_app.serving.confirm import SERVES, confirmed
-from stream_app.serving.registry import Registry, promote, rollback
+from stream_app.serving.moves import promote, rollback
+from stream_app.serving.registry import Registry
 from stream_app.settings import Settings
 from tests.conftest import empty_topics, wait_until
 from tests.integration.conftest import Login

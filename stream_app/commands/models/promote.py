@@ -34,18 +34,20 @@ def promote(model_or_path: str, reason: str, by: str, wait_s: float, as_json: bo
     moodstream models promote student-zhen-4x384-1 --reason "as before" --wait 30
     """
     settings = reached()
-    from stream_app.serving import registry as moves
+    from stream_app.serving.moves import announcement
+    from stream_app.serving.moves import promote as go_on
+    from stream_app.serving.registry import Registry
 
-    registry = moves.Registry(settings.database.get_secret_value())
+    registry = Registry(settings.database.get_secret_value())
     entry = _verified(settings, registry, model_or_path, by)
     champion = registry.champion()
     announce = Announcer(settings)
-    made = moves.promote(registry, announce, entry.model, by, reason)
+    made = go_on(registry, announce, entry.model, by, reason)
     if champion is not None and champion.model == made.model:
         what = f"{made.model} is the champion already: told the workers again"
     else:
         what = f"promoted {made.model}" + (f" after {made.previous}" if made.previous else "")
-    tell(settings, moves.announcement(made, entry), announce.answers_from, what, wait_s, as_json=as_json)
+    tell(settings, announcement(made, entry), announce.answers_from, what, wait_s, as_json=as_json)
 
 
 def _verified(settings: Settings, registry: Registry, model_or_path: str, by: str) -> Entry:

@@ -25,12 +25,14 @@ def rollback(to: str | None, reason: str, by: str, wait_s: float, as_json: bool)
     moodstream models rollback --to student-zhen-4x384-1 --reason "the last one we trust"
     """
     settings = reached()
-    from stream_app.serving import registry as moves
+    from stream_app.serving.moves import announcement
+    from stream_app.serving.moves import rollback as go_back
+    from stream_app.serving.registry import Registry
 
-    registry = moves.Registry(settings.database.get_secret_value())
+    registry = Registry(settings.database.get_secret_value())
     announce = Announcer(settings)
-    made = moves.rollback(registry, announce, by, reason, to=to)
+    made = go_back(registry, announce, by, reason, to=to)
     entry = registry.find(made.model)
     assert entry is not None  # the table `promotion` refers to `model`
     what = f"rolled back from {made.previous} to {made.model}"
-    tell(settings, moves.announcement(made, entry), announce.answers_from, what, wait_s, as_json=as_json)
+    tell(settings, announcement(made, entry), announce.answers_from, what, wait_s, as_json=as_json)
