@@ -7,22 +7,21 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
 
 import msgspec
 from safetensors.numpy import load_file, save_file
 
 from schemas.bundle import BundleError, Canary, Encoder, Language, Manifest, Temperatures, write_manifest
 from stream_app.scoring.load import load_scorer
-from stream_app.scoring.model_scorer import ModelScorer
 from stream_app.scoring.storage import digests, quantise
 from stream_app.text.language import encoder_language
 from stream_app.text.model_input import TEXT_VERSION, model_input
 from trainer import card
 from trainer.base import BASES
-from trainer.calibrate import at_most, choose_decisions, fit_by_language, scores_of
+from trainer.calibrate import at_most, choose_decisions, fit_by_language, scores_with
 from trainer.corpus import files_fingerprint, read_sample
 from trainer.evaluate import evaluate, for_manifest
 from trainer.fit import Job, calibration_rows, read_job, rows_of
@@ -90,7 +89,8 @@ def finish(folder: Path, manifest: Manifest, held: Sequence[Row]) -> Manifest:
     manifest = msgspec.structs.replace(manifest, weights=digests(folder, manifest))
     write_manifest(folder, manifest)
     (folder / "README.md").write_text(card.write(manifest), encoding="utf-8")
-    _load(folder).check_canary()
+    with closing(load_scorer(str(folder))) as scorer:
+        scorer.check_canary()
     return manifest
 
 
@@ -127,7 +127,7 @@ def calibrate(folder: Path, manifest: Manifest, held: Sequence[Row]) -> Manifest
     mine = calibration_rows(held)
     rows = at_most(mine, EACH)
     languages = [encoder_language(*row.input) if plain else "all" for row in rows]
-    fitted = fit_by_language(rows, scores_of(_load(folder), rows), languages)
+    fitted = fit_by_language(rows, scores_with(folder, rows), languages)
     encoders = {
         language: Encoder(encoder.folder, fitted.get(language, Temperatures())) for language, encoder in plain.items()
     }
@@ -135,10 +135,9 @@ def calibrate(folder: Path, manifest: Manifest, held: Sequence[Row]) -> Manifest
         manifest, encoders=encoders, temperatures=fitted.get("all", Temperatures()), weights={}
     )
     write_manifest(folder, manifest)
-    scorer = _load(folder)
     calm = [row for row in mine if row.source in SERVICE_CHAT and row.role == "customer" and row.anger == 0.0]
     mixture = at_most(mine, 200)
-    decisions = choose_decisions(scores_of(scorer, calm), scores_of(scorer, mixture))
+    decisions = choose_decisions(scores_with(folder, calm), scores_with(folder, mixture))
     manifest = msgspec.structs.replace(manifest, decisions=decisions)
     write_manifest(folder, manifest)
     return manifest
@@ -146,15 +145,15 @@ def calibrate(folder: Path, manifest: Manifest, held: Sequence[Row]) -> Manifest
 
 def measure(folder: Path, manifest: Manifest, held: Sequence[Row]) -> dict[str, dict[str, float]]:
     """Figures on the other half of the held-back rows, which neither training nor calibration has seen."""
-    scorer = _load(folder)
     rows = [row for row in held if row.labelled and (half(row) == 1 or row.source in MEASURED_ONLY)]
     rows += read_sample()
-    return for_manifest(evaluate(manifest.name, rows, scores_of(scorer, rows), manifest.decisions))
+    return for_manifest(evaluate(manifest.name, rows, scores_with(folder, rows), manifest.decisions))
 
 
 def record_canary(folder: Path) -> list[Canary]:
     inputs = [model_input(text, context) for text, context in CANARY_TEXTS]
-    scored = _load(folder).score(inputs)
+    with closing(load_scorer(str(folder))) as scorer:
+        scored = scorer.score(inputs)
     return [
         Canary(made.text, made.context, *(round(value, 6) for value in scores))
         for made, scores in zip(inputs, scored, strict=True)
@@ -179,10 +178,6 @@ def _training(runs: Mapping[Language, Path]) -> dict[str, str | int | float]:
 
 def _positions(folder: Path) -> int:
     return int(json.loads((folder / "config.json").read_bytes())["max_position_embeddings"])
-
-
-def _load(folder: Path) -> ModelScorer:
-    return cast(ModelScorer, load_scorer(str(folder)))
 
 
 def _commit() -> str | None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.bundle import Decisions, Temperatures
+from stream_app.scoring.load import load_scorer
 from stream_app.scoring.scorer import Scorer
 from trainer.rows import Row, draw
 
@@ -29,6 +32,12 @@ _TINY = 1e-12
 def scores_of(scorer: Scorer, rows: Sequence[Row]) -> Floats:
     """(N, 4): negative, neutral, positive, anger."""
     return np.array(scorer.score([row.input for row in rows]), dtype=np.float64).reshape(len(rows), 4)
+
+
+def scores_with(folder: Path, rows: Sequence[Row], threads: int = 2) -> Floats:
+    """(N, 4) of the bundle in `folder`, which is loaded for this and closed again."""
+    with closing(load_scorer(str(folder), threads=threads)) as scorer:
+        return scores_of(scorer, rows)
 
 
 def fit_temperatures(rows: Sequence[Row], scores: Floats) -> Temperatures:

@@ -15,13 +15,12 @@ from pathlib import Path
 import msgspec
 
 from schemas.bundle import BundleError, Encoder, Manifest, Temperatures, read_manifest, write_manifest
-from stream_app.scoring.load import load_scorer
 from stream_app.scoring.storage import digests, plain_checkpoint
 from stream_app.text.language import encoder_language
 from stream_app.text.model_input import TEXT_VERSION
 from trainer import card
 from trainer.bundle import measure, record_canary, store
-from trainer.calibrate import ENOUGH_CALM, Floats, at_most, choose_decisions, fit_by_language, scores_of
+from trainer.calibrate import ENOUGH_CALM, at_most, choose_decisions, fit_by_language, scores_with
 from trainer.fit import WATCHED_EACH, calibration_rows
 from trainer.recipe import Recipe
 from trainer.rows import Row
@@ -151,16 +150,12 @@ def _calibrated(folder: Path, manifest: Manifest, trained: set[str], held: Seque
     with_temperatures({})
     rows = [row for part in sorted(trained) for row in at_most(_read_by(part, mine), CALIBRATE_EACH)]
     readers = [encoder_language(*row.input) if manifest.encoders else EVERY for row in rows]
-    made = with_temperatures(fit_by_language(rows, _scores(folder, rows), readers))
+    made = with_temperatures(fit_by_language(rows, scores_with(folder, rows), readers))
     calm = [row for row in mine if row.role == "customer" and row.anger == 0.0 and row.sentiment != 0]
-    mixture = _scores(folder, at_most(mine, 200))
-    decisions = choose_decisions(_scores(folder, calm), mixture) if len(mixture) else made.decisions
+    mixture = scores_with(folder, at_most(mine, 200))
+    decisions = choose_decisions(scores_with(folder, calm), mixture) if len(mixture) else made.decisions
     if len(calm) < ENOUGH_CALM:
         decisions = msgspec.structs.replace(decisions, anger_threshold=made.decisions.anger_threshold)
     made = msgspec.structs.replace(made, decisions=decisions)
     write_manifest(folder, made)
     return made
-
-
-def _scores(folder: Path, rows: Sequence[Row]) -> Floats:
-    return scores_of(load_scorer(str(folder)), rows)

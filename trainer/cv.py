@@ -14,9 +14,8 @@ import numpy as np
 
 from schemas.bundle import BundleError, Manifest, write_manifest
 from stream_app.errors import SetupError
-from stream_app.scoring.load import load_scorer
 from stream_app.text.model_input import TEXT_VERSION
-from trainer.calibrate import at_most, scores_of
+from trainer.calibrate import at_most, scores_with
 from trainer.evaluate import evaluate
 from trainer.fit import WATCHED_EACH, Job, rows_of
 from trainer.rows import Row, draw
@@ -144,8 +143,8 @@ def _one_fold(job: Job, student: Path, part: Split, work: Path) -> Figures:
         text_version=TEXT_VERSION,
     )
     write_manifest(folder, manifest)
-    scorer = load_scorer(str(folder), threads=job.recipe.threads)
-    evaluation = evaluate(work.name, part.held, scores_of(scorer, part.held), manifest.decisions, resamples=0)
+    scores = scores_with(folder, part.held, job.recipe.threads)
+    evaluation = evaluate(work.name, part.held, scores, manifest.decisions, resamples=0)
     (work / CHECKPOINT).unlink(missing_ok=True)  # twice the model's size, and of no use any more
     return {
         each.name: {name: figure.value for name, figure in each.figures.items()}
