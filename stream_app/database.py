@@ -1,13 +1,17 @@
-"""A connection to PostgreSQL, and whose fault an error is. For rooms that may not import each other."""
+"""Ways to PostgreSQL, and whose fault an error is. For rooms that may not import each other."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
+import sqlalchemy as sa
 from psycopg2 import errors
 from psycopg2.extensions import parse_dsn
+from sqlalchemy.pool import NullPool
 
 from stream_app.errors import MoodstreamError, NeighbourDown, SetupError
 
@@ -30,6 +34,41 @@ PATIENCE = {
 FOR_A_PERSON = (
     "authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied", "SSL", "invalid",
 )  # fmt: skip
+
+
+class Database:
+    """For who asks now and then: a connection for each use, and every error explained.
+
+    Every use raises SetupError or NeighbourDown, each one readable line; broken constraints come out as they are.
+    `right` says how to give a login what it lacks.
+    """
+
+    def __init__(self, url: str, application_name: str, right: str) -> None:
+        self._right = right
+        self._engine = sa.create_engine(
+            "postgresql+psycopg2://", creator=lambda: connect(url, application_name), poolclass=NullPool
+        )
+
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        with self._errors_explained(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def session(self) -> Iterator[sa.Connection]:
+        """A connection of one's own, each statement for itself: for what lasts as long as the connection does."""
+        with self._errors_explained(), self._engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
+    def _errors_explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.DBAPIError as mistake:
+            ours = reaction(mistake.orig, self._right)
+            if ours is None:
+                raise
+            raise ours from mistake
 
 
 def connect(database_url: str, application_name: str) -> Any:

@@ -100,6 +100,7 @@ class Settings(BaseSettings):
     trainer_max_age_d: float = Field(30.0, gt=0, description="so does a champion this old, if there is a new label")
     trainer_models: Path = Field(Path("models"), description="folder of new bundles, which every worker can read")
     trainer_data: Path | None = Field(None, description="folder of labelled files to replay in every training run")
+    trainer_behaviour: Path | None = Field(None, description="behaviour cases that a new model must not fail more of")
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"

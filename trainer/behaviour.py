@@ -59,8 +59,12 @@ class Behaviour(msgspec.Struct, frozen=True):
 
 def read_cases(path: Path) -> list[Case]:
     """One case a line. Raises SetupError with the line of the first that is none."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise SetupError(f"{path} cannot be read: {error.strerror}.") from error
     cases: list[Case] = []
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:

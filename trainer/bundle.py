@@ -77,14 +77,14 @@ def make_bundle(runs: Mapping[Language, Path], data: Path, out: Path) -> Manifes
         licences={BASES[language].name: BASES[language].licence for language in runs}
         | {source.name: source.licence for source in sources_in(data)},
     )
-    manifest = finish(fresh, manifest, held)  # 2 - 4
+    manifest = calibrate(fresh, manifest, held)  # 2
+    manifest = finish(fresh, manifest, held)  # 3, 4
     os.replace(fresh, out)  # 5
     return manifest
 
 
 def finish(folder: Path, manifest: Manifest, held: Sequence[Row]) -> Manifest:
-    """Steps 2 to 4 for a folder that holds its checkpoints; `held` rows were seen by no training."""
-    manifest = calibrate(folder, manifest, held)
+    """Steps 3 and 4 for a folder with calibrated checkpoints; `held` rows were seen by no training."""
     manifest = msgspec.structs.replace(manifest, metrics=measure(folder, manifest, held), canary=record_canary(folder))
     manifest = msgspec.structs.replace(manifest, weights=digests(folder, manifest))
     write_manifest(folder, manifest)

@@ -15,11 +15,10 @@ from pathlib import Path
 import msgspec
 
 from schemas.bundle import BundleError, Encoder, Manifest, Temperatures, read_manifest, write_manifest
-from stream_app.scoring.storage import digests, plain_checkpoint
+from stream_app.scoring.storage import plain_checkpoint
 from stream_app.text.language import encoder_language
 from stream_app.text.model_input import TEXT_VERSION
-from trainer import card
-from trainer.bundle import measure, record_canary, store
+from trainer.bundle import finish, store
 from trainer.calibrate import ENOUGH_CALM, at_most, choose_decisions, fit_by_language, scores_with
 from trainer.fit import WATCHED_EACH, calibration_rows
 from trainer.recipe import Recipe
@@ -78,12 +77,7 @@ def continue_from(
         weights={},
     )
     manifest = _calibrated(fresh, manifest, parts, held)  # 4
-    manifest = msgspec.structs.replace(
-        manifest, metrics=measure(fresh, manifest, held), canary=record_canary(fresh)
-    )  # 5
-    manifest = msgspec.structs.replace(manifest, weights=digests(fresh, manifest))
-    write_manifest(fresh, manifest)
-    (fresh / "README.md").write_text(card.write(manifest), encoding="utf-8")
+    finish(fresh, manifest, held)  # 5
     os.replace(fresh, out)  # 6
     return out
 

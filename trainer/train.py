@@ -8,7 +8,6 @@ state and a run that went on after a kill ends with the weights of one that was 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import random
 import shutil
@@ -21,9 +20,7 @@ from typing import Any
 
 import torch
 import torch.distributed as distributed
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 from transformers import BertForSequenceClassification
 
 from schemas.bundle import BundleError
@@ -31,13 +28,13 @@ from stream_app.errors import SetupError
 from stream_app.scoring.tokens import TextEncoder
 from trainer.augment import augment
 from trainer.examples import Batch, cut_batches, encode, padded_batches, tensors
+from trainer.following import Metrics, progress
 from trainer.network import add_lora, classify, emptied, masked_loss, nudged, save_model
 from trainer.recipe import Recipe
 from trainer.rows import Row
 
 MODEL = "model"
 CHECKPOINT = "checkpoint.pt"
-METRICS = "metrics.jsonl"
 
 
 def train(
@@ -89,8 +86,8 @@ class _Run:
         if self._gave_up():
             return self._finish()
         step = 0
-        with _progress(self.rank) as progress, _Metrics(self.out, self.rank, done) as metrics:
-            bar = progress.add_task("training", total=self.steps, completed=done)
+        with progress(self.rank) as bars, Metrics(self.out, self.rank, done) as metrics:
+            bar = bars.add_task("training", total=self.steps, completed=done)
             for epoch in range(self.recipe.epochs):
                 if step + self.per_epoch[epoch] <= done:
                     step += self.per_epoch[epoch]
@@ -102,7 +99,7 @@ class _Run:
                     if stop_after is not None and step > stop_after:
                         return self.out / MODEL
                     line = self._step(step - 1, batches) | {"epoch": epoch}
-                    progress.advance(bar)
+                    bars.advance(bar)
                     if step % self.recipe.checkpoint_every == 0 or step == self.steps:
                         line["held_loss"] = round(self._held_loss(), 4)
                         self._keep_if_best(line["held_loss"])
@@ -246,37 +243,6 @@ def _slope(step: int, steps: int, warm_up: float) -> float:
     return (step + 1) / rising if step < rising else (steps - step) / max(1, steps - rising)
 
 
-class _Metrics:
-    """Each step as a line of metrics.jsonl and as scalars for TensorBoard; written by the first process only.
-
-    What a killed run wrote after its last checkpoint is dropped: those steps are done again.
-    """
-
-    def __init__(self, out: Path, rank: int, done: int) -> None:
-        self._lines = self._board = None
-        if rank == 0:
-            path = out / METRICS
-            kept = path.read_text("utf-8").splitlines()[:done] if path.exists() else []
-            path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-            self._lines = path.open("a", encoding="utf-8")
-            self._board = SummaryWriter(str(out / "tensorboard"), purge_step=done)
-
-    def __enter__(self) -> _Metrics:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._lines and self._board:
-            self._lines.close()
-            self._board.close()
-
-    def write(self, step: int, line: dict[str, Any]) -> None:
-        if self._lines and self._board:
-            self._lines.write(json.dumps(line) + "\n")
-            self._lines.flush()
-            for name in line.keys() - {"step", "of"}:
-                self._board.add_scalar(name, line[name], step)
-
-
 def _fingerprint(rows: Sequence[Row], held: Sequence[Row]) -> str:
     """What is learned and what is watched, in order: a checkpoint of other rows must not be continued with these."""
     digest = hashlib.blake2b(digest_size=8)
@@ -313,11 +279,6 @@ def _average_gradients(model: Any, world: int) -> None:
 
 def _autocast(device: torch.device, recipe: Recipe) -> Any:
     return torch.autocast(device.type, dtype=torch.bfloat16) if recipe.precision == "bf16" else nullcontext()
-
-
-def _progress(rank: int) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), disable=rank > 0)
 
 
 if __name__ == "__main__":

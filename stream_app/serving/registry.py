@@ -13,12 +13,11 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from psycopg2.errors import LockNotAvailable
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.pool import NullPool
 
 from schemas import tables
 from schemas.bundle import DEFAULT, BundleError
 from schemas.codec import milliseconds
-from stream_app.database import connect, reaction
+from stream_app.database import Database
 from stream_app.errors import SetupError
 from stream_app.flow.loop import utc_now
 from stream_app.scoring.load import bundle_folder, manifest_of
@@ -64,9 +63,7 @@ class Registry:
 
     def __init__(self, database_url: str, now: Callable[[], datetime] = utc_now) -> None:
         self._now = now
-        self._engine = sa.create_engine(
-            "postgresql+psycopg2://", creator=lambda: connect(database_url, "moodstream models"), poolclass=NullPool
-        )
+        self._database = Database(database_url, "moodstream models", RIGHT)
 
     def register(self, folder: Path | str, by: str) -> Entry:
         """The entry of this bundle (a folder, or "default"), made if it is new. A bundle that moved gets its new path.
@@ -86,7 +83,7 @@ class Registry:
             "registered_by": by,
         }
         table = tables.model
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             known = insert(table).values(made)
             known = known.on_conflict_do_update(
                 index_elements=[table.c.model],
@@ -103,12 +100,12 @@ class Registry:
 
     def list(self) -> list[Entry]:
         """Newest first."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             rows = connection.execute(sa.select(tables.model).order_by(tables.model.c.registered_at.desc()))
             return [_entry(row) for row in rows]
 
     def find(self, model: str) -> Entry | None:
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             row = connection.execute(sa.select(tables.model).where(tables.model.c.model == model)).one_or_none()
             return None if row is None else _entry(row)
 
@@ -120,7 +117,7 @@ class Registry:
     def promotions(self, limit: int | None = None) -> Sequence[Promotion]:
         """Both kinds of moves, newest first."""
         table = tables.promotion
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             rows = connection.execute(sa.select(table).order_by(table.c.promoted_at.desc()).limit(limit))
             return [Promotion(**row._mapping) for row in rows]
 
@@ -144,13 +141,13 @@ class Registry:
             reason=reason,
             announced_at=None,
         )
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute(sa.insert(tables.promotion).values(vars(made)))
         return made
 
     def record_announced(self, promotion: Promotion) -> None:
         table = tables.promotion
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute(
                 sa.update(table)
                 .where(table.c.promotion_id == promotion.promotion_id)
@@ -160,8 +157,7 @@ class Registry:
     @contextmanager
     def turn(self) -> Iterator[None]:
         """One at a time, across machines: rows and messages then have the same order. Ends with its connection."""
-        with self._errors(), self._engine.connect() as connection:
-            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        with self._database.session() as connection:
             try:
                 connection.exec_driver_sql(_TURN)
             except sa.exc.OperationalError as mistake:
@@ -169,21 +165,6 @@ class Registry:
                     raise SetupError("somebody else has been promoting for a minute: try again") from mistake
                 raise
             yield
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
-        with self._errors(), self._engine.begin() as connection:
-            yield connection
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sa.exc.DBAPIError as mistake:
-            ours = reaction(mistake.orig, RIGHT)
-            if ours is None:
-                raise
-            raise ours from mistake
 
 
 def check_unchanged(entry: Entry) -> None:

@@ -26,8 +26,8 @@ from stream_app.serving.registry import Registry
 from stream_app.settings import Settings
 from stream_app.text.model_input import ModelInput
 from tests.conftest import wait_until
+from tests.fakes_models import bundle
 from tests.faults.world import Load, Workers, assert_each_exactly_once, topic, wait_until_drained, workers
-from tests.integration.test_registry import bundle
 from tests.worker import environment
 
 pytestmark = [pytest.mark.services, pytest.mark.faults, pytest.mark.timeout(600)]

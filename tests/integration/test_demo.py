@@ -11,7 +11,7 @@ from stream_app.cli import main
 from stream_app.local.sample import SAMPLE
 from stream_app.local.stack import running
 from stream_app.settings import Settings
-from tests.integration.test_commands import environment, one_line
+from tests.integration.commands import environment, one_line
 
 pytestmark = pytest.mark.services
 

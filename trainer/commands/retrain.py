@@ -70,7 +70,7 @@ class Age(click.ParamType):
 @click.option(
     "--behaviour",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Behaviour cases (JSON Lines) that the candidate must not pass fewer of.",
+    help="Behaviour cases (JSON Lines) that the candidate must not pass fewer of. [MOODSTREAM_TRAINER_BEHAVIOUR]",
 )
 @click.option("--no-promote", is_flag=True, help="Register a candidate that passes, and leave promoting it to you.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object.")
@@ -115,6 +115,7 @@ def retrain(
         reach_kafka(settings, MODELS)  # before hours of training, not after
     from trainer import retrain as loop
 
+    cases = behaviour or settings.trainer_behaviour
     plan = loop.Plan(
         as_of=as_of or datetime.now(UTC),
         models=models or settings.trainer_models,
@@ -125,7 +126,7 @@ def retrain(
         promote=not no_promote,
         data=data or settings.trainer_data,
         scale=scale,
-        cases=tuple(read_cases(behaviour)) if behaviour else (),
+        cases=tuple(read_cases(cases)) if cases else (),
     )
     with redirect_stdout(sys.stderr):  # progress; the answer alone goes to stdout
         outcome = loop.retrain(plan, settings, lambda: datetime.now(UTC), lambda line: click.echo(line, err=True))
