@@ -49,8 +49,8 @@ TEACH := $(BIN)/moodstream train distill --data $(DATA)
 model: $(VENV)/ready        ## the bundle that ships, from labelled files: make model DATA=… (hours on two cores)
 	$(FIT) --language zh --vocabulary 14000 --work $(WORK)/zh-teacher
 	$(FIT) --language en --vocabulary 24000 --epochs 1 --learning-rate 1.2e-4 --work $(WORK)/en-teacher
-	$(TEACH) --language zh --teacher $(WORK)/zh-teacher/model --layers 0,1,2,3 --work $(WORK)/zh
-	$(TEACH) --language en --teacher $(WORK)/en-teacher/model --layers 0,2,4,7,9,11 --work $(WORK)/en
+	$(TEACH) --language zh --teacher $(WORK)/zh-teacher/model --scale 0.5 --epochs 1 --learning-rate 6e-5 --head-rate 1 --work $(WORK)/zh
+	$(TEACH) --language en --teacher $(WORK)/en-teacher/model --layers 0,2,4,7,9,11 --epochs 1 --work $(WORK)/en
 	$(BIN)/moodstream train bundle --data $(DATA) --zh $(WORK)/zh --en $(WORK)/en --out $(OUT)
 
 bench: $(VENV)/ready        ## the benchmarks, each with its baseline in the same run

@@ -77,7 +77,7 @@ _CARD = """# {name}
 - **Licences.** Several of the data sets below state no licence, and the Amazon, JDDC, CPED and airline sets allow
   research or non-commercial use only. Before commercial use, train on your own labelled texts (`make model DATA=…`) or
   take advice. No row of any data set is part of this bundle; the canary texts are our own.
-- **One reader.** Service chat and 700 chatbot turns were labelled by one reader each, and our own 3,700 training turns
+- **One reader.** Service chat and 700 chatbot turns were labelled by one reader each, and our own training turns
   were written and labelled by few people: their idea of what is neutral, annoyed or angry is the model's.
 - **Anger in service chat is rare**: a handful of the held-back real turns are truly angry, so its recall there is known
   only roughly. English service chat could not be measured at all.

@@ -18,6 +18,7 @@ from stream_app.text.model_input import TEXT_VERSION
 from trainer.calibrate import at_most, scores_with
 from trainer.evaluate import evaluate
 from trainer.fit import WATCHED_EACH, Job, rows_of
+from trainer.recipe import Recipe
 from trainer.rows import Row, draw
 from trainer.sources import MEASURED_ONLY
 from trainer.split import Split, components, fingerprint, load_split, refuse_empty_classes
@@ -71,7 +72,7 @@ def cross_validate(
     for number, part in enumerate(parts):  # 3
         done = work / f"fold-{number}" / FIGURES
         if not done.exists():
-            _write(done, _one_fold(job, student, part, work / f"fold-{number}"))
+            _write(done, train_and_measure(job.recipe, student, part, work / f"fold-{number}"))
         found.append(msgspec.json.decode(done.read_bytes(), type=Figures))
         hear(number, found[-1])
     return spread(found)
@@ -125,12 +126,13 @@ def spread(folds: Sequence[Figures]) -> dict[str, dict[str, Spread]]:
     }
 
 
-def _one_fold(job: Job, student: Path, part: Split, work: Path) -> Figures:
+def train_and_measure(recipe: Recipe, student: Path, part: Split, work: Path) -> Figures:
+    """Train a copy of `student` in `work`, where its bundle stays, and measure it on `part.held`. Not calibrated."""
     from trainer.bundle import store
     from trainer.train import CHECKPOINT, train  # torch, seconds to import
 
     watched = at_most(part.train, WATCHED_EACH)  # what is held back does nothing but measure
-    trained = train(student, part.train, watched, work, job.recipe)
+    trained = train(student, part.train, watched, work, recipe)
     folder = work / "bundle"
     if not folder.exists():
         store(trained, student, folder)
@@ -143,7 +145,7 @@ def _one_fold(job: Job, student: Path, part: Split, work: Path) -> Figures:
         text_version=TEXT_VERSION,
     )
     write_manifest(folder, manifest)
-    scores = scores_with(folder, part.held, job.recipe.threads)
+    scores = scores_with(folder, part.held, recipe.threads)
     evaluation = evaluate(work.name, part.held, scores, manifest.decisions, resamples=0)
     (work / CHECKPOINT).unlink(missing_ok=True)  # twice the model's size, and of no use any more
     return {
