@@ -88,6 +88,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     training: dict[str, str | int | float] = {}
     """What a person needs to repeat the run: rows, epochs, layers, seed, what it started from."""
     data_fingerprint: str | None = None
+    held_back: str | None = None
+    """Fingerprint of the rows that no training of this bundle saw; null: not known."""
     code_commit: str | None = None
     canary: list[Canary] = []
     licences: dict[str, str] = {}

@@ -73,7 +73,8 @@ def make_bundle(runs: Mapping[Language, Path], data: Path, out: Path) -> Manifes
         text_version=TEXT_VERSION,
         training=_training(runs),
         data_fingerprint=files_fingerprint(data),
-        code_commit=_commit(),
+        held_back=fingerprint(held),
+        code_commit=code_commit(),
         licences={BASES[language].name: BASES[language].licence for language in runs}
         | {source.name: source.licence for source in sources_in(data)},
     )
@@ -180,8 +181,11 @@ def _positions(folder: Path) -> int:
     return int(json.loads((folder / "config.json").read_bytes())["max_position_embeddings"])
 
 
-def _commit() -> str | None:
-    found = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
-    )
+def code_commit() -> str | None:
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
+        )
+    except OSError:  # a machine without git
+        return None
     return found.stdout.strip() or None

@@ -102,11 +102,11 @@ Temperatures: {temperatures}. Anger threshold {threshold}; intensity cuts {cuts}
 ## Figures
 
 Measured when the bundle was made, on {machine}; again by `moodstream train evaluate <this folder> --data DATA`.
-5 % of every set was held back before training (service chat: half), near-duplicates removed across the split,
-conversations kept whole. Half of that, by a hash of the text, set temperatures and thresholds; the other half gave
-these figures, with 95 % bootstrap intervals. "Accuracy of two": when the model must choose between negative and
-positive. "Neutral → negative": share of its neutral texts called negative. ECE: expected calibration error of
-sentiment, 15 bins.
+5 % of every set was held back before training (service chat: half; people's own labels: a quarter), near-duplicates
+removed across the split, customers and conversations kept whole. Half of that, by a hash, set temperatures and
+thresholds; the other half gave these figures, with 95 % bootstrap intervals. "Accuracy of two": when the model must
+choose between negative and positive. "Neutral → negative": share of its neutral texts called negative. ECE: expected
+calibration error of sentiment, 15 bins.
 own_sample: the project's sample of traffic, written and labelled by us, full of irony and of problems told without a
 mood word; own_turns: the held-back twentieth of the turns we wrote.
 

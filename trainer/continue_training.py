@@ -18,11 +18,12 @@ from schemas.bundle import BundleError, Encoder, Manifest, Temperatures, read_ma
 from stream_app.scoring.storage import plain_checkpoint
 from stream_app.text.language import encoder_language
 from stream_app.text.model_input import TEXT_VERSION
-from trainer.bundle import finish, store
+from trainer.bundle import code_commit, finish, store
 from trainer.calibrate import ENOUGH_CALM, at_most, choose_decisions, fit_by_language, scores_with
 from trainer.fit import WATCHED_EACH, calibration_rows
 from trainer.recipe import Recipe
 from trainer.rows import Row
+from trainer.split import fingerprint
 from trainer.student import OUTPUTS
 
 RECIPE = Recipe(epochs=1, learning_rate=3e-5, head_rate=1.0, augment=0.1)
@@ -74,6 +75,8 @@ def continue_from(
         text_version=TEXT_VERSION,
         training=_training(manifest, len(rows), recipe),
         data_fingerprint=data_fingerprint,
+        held_back=fingerprint(held),
+        code_commit=code_commit(),
         weights={},
     )
     manifest = _calibrated(fresh, manifest, parts, held)  # 4

@@ -68,11 +68,14 @@ def cross_validate(
     if not student.exists():  # 2
         texts = (text for row in rows for text in row.input if text)
         cut_student(base, student, texts, layers=job.layers, vocabulary=job.vocabulary)
+    from trainer.train import CHECKPOINT  # torch, seconds to import
+
     found = []
     for number, part in enumerate(parts):  # 3
         done = work / f"fold-{number}" / FIGURES
         if not done.exists():
-            _write(done, train_and_measure(job.recipe, student, part, work / f"fold-{number}"))
+            _write(done, train_and_measure(job.recipe, student, part, done.parent))
+            (done.parent / CHECKPOINT).unlink(missing_ok=True)  # twice the model's size, and of no use any more
         found.append(msgspec.json.decode(done.read_bytes(), type=Figures))
         hear(number, found[-1])
     return spread(found)
@@ -129,7 +132,7 @@ def spread(folds: Sequence[Figures]) -> dict[str, dict[str, Spread]]:
 def train_and_measure(recipe: Recipe, student: Path, part: Split, work: Path) -> Figures:
     """Train a copy of `student` in `work`, where its bundle stays, and measure it on `part.held`. Not calibrated."""
     from trainer.bundle import store
-    from trainer.train import CHECKPOINT, train  # torch, seconds to import
+    from trainer.train import train  # torch, seconds to import
 
     watched = at_most(part.train, WATCHED_EACH)  # what is held back does nothing but measure
     trained = train(student, part.train, watched, work, recipe)
@@ -147,7 +150,6 @@ def train_and_measure(recipe: Recipe, student: Path, part: Split, work: Path) ->
     write_manifest(folder, manifest)
     scores = scores_with(folder, part.held, recipe.threads)
     evaluation = evaluate(work.name, part.held, scores, manifest.decisions, resamples=0)
-    (work / CHECKPOINT).unlink(missing_ok=True)  # twice the model's size, and of no use any more
     return {
         each.name: {name: figure.value for name, figure in each.figures.items()}
         for each in evaluation.slices

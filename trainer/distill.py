@@ -1,8 +1,7 @@
 """What a larger model, or several together, think of every text: the soft labels a small student learns from.
 
 Soft labels say more than hard ones (how sure, and what else it could have been; Hinton et al. 2015), and they exist for
-both heads of every text, also where its source labels only one of them or none: that is how unlabelled service chat
-teaches.
+both heads of every text, also where its source labels only one of them.
 """
 
 from __future__ import annotations
@@ -77,6 +76,7 @@ def _read(path: Path) -> dict[str, NDArray[np.float32]]:
 
 
 def _write(path: Path, known: dict[str, NDArray[np.float32]]) -> None:
-    fresh = path.with_suffix(".new.npz")
+    fresh = path.with_suffix(f".{os.getpid()}.new.npz")  # two students of one teacher may ask at once
+    known = _read(path) | known
     np.savez(fresh, keys=np.array(list(known)), logits=np.stack(list(known.values())))
     os.replace(fresh, path)

@@ -143,12 +143,15 @@ def _parquet(path: Path) -> Iterator[Record]:
         from pyarrow import parquet
     except ImportError:
         raise DataError(path, "reading Parquet needs pyarrow: pip install 'moodstream[train]'") from None
+    row = 0
     try:
         with parquet.ParquetFile(path) as table:
             cells = (cells for batch in table.iter_batches(batch_size=4096) for cells in batch.to_pylist())
             for row, each in enumerate(cells, 1):
                 yield Record(row, each)
-    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OSError) as failure:
+    except (pyarrow.ArrowException, OSError) as failure:
         if isinstance(failure, FileNotFoundError):
             raise
         raise DataError(path, f"is not a whole Parquet file ({failure})") from None
+    except (ValueError, OverflowError) as failure:  # text that is not UTF-8, a time that Python cannot hold
+        raise DataError(path, f"a value cannot be read ({failure})", row=row + 1) from None

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import click
 import msgspec
 
 from schemas.bundle import BundleError, Language
@@ -64,7 +65,10 @@ def fit(job: Job, work: Path, *, stop_after: int | None = None) -> Path:
 
     split = rows_of(job.language, load_split(Path(job.data), job.recipe.seed, job.scale, job.labels))  # 1
     if not _helps_out():
-        _remember(replace(job, held_back=fingerprint(split.held)), work)
+        job = replace(job, held_back=fingerprint(split.held))
+        for other in _knows_other_rows(job):
+            click.echo(f"note: {other} held back other rows: what it learned of mine would measure too well", err=True)
+        _remember(job, work)
     student = work / "student"
     if _helps_out():
         _wait_for(work / "taught" if job.teachers else student)
@@ -111,6 +115,14 @@ def rows_of(language: Language, split: Split) -> Split:
         return encoder_language(row.input.text, row.input.context) == language
 
     return split._replace(train=[row for row in split.train if mine(row)], held=[r for r in split.held if mine(r)])
+
+
+def _knows_other_rows(job: Job) -> Iterator[Path]:
+    """Runs of ours that this one starts from or asks, and that were held back from other rows than this one is."""
+    for checkpoint in dict.fromkeys((*job.teachers, *((job.start,) if job.start else ()))):
+        run = Path(checkpoint).parent
+        if (run / RUN).exists() and read_job(run).held_back != job.held_back:
+            yield run
 
 
 def _helps_out() -> bool:

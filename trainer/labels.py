@@ -1,7 +1,8 @@
 """What people said of texts that we scored: labels and star ratings from PostgreSQL, as of a moment.
 
-The same moment gives the same rows whenever it is asked for: a label given or a text scored later is not seen, and a
-correction made later has not happened.
+The same moment gives the same rows: a label given or a text scored later is not seen, and a correction made later has
+not happened. A label that reaches PostgreSQL late, after a turn read the moment it was given at, is learned by the next
+turn; it does not count among the new ones that make a turn due.
 """
 
 from __future__ import annotations
@@ -57,11 +58,12 @@ SELECT {_TEXT}, answer.sentiment, answer.angry, answer.given_at, earlier.turns
                  FROM sentiment c
                 WHERE c.conversation_id = s.conversation_id
                   AND c.event_time BETWEEN s.event_time - interval '3 days' AND s.event_time + interval '1 hour'
-                  AND c.turn < s.turn AND c.text <> '' AND c.text_version = s.text_version
+                  AND c.turn < s.turn AND c.text <> '' AND c.scored_at <= :as_of
+                  AND c.text_version = s.text_version
                 ORDER BY c.turn DESC
                 LIMIT :turns) AS last
        ) AS earlier ON true
- WHERE s.text <> ''
+ WHERE s.text <> '' AND s.scored_at <= :as_of
  ORDER BY s.event_id, s.event_time
 """
 

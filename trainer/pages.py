@@ -131,10 +131,11 @@ def page(
 def read_curves(path: Path) -> list[dict[str, float]]:
     """The lines of a training run's metrics.jsonl. Raises SetupError with the line that is none."""
     lines = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
             lines.append({key: value for key, value in json.loads(line).items() if isinstance(value, int | float)})
-        except (ValueError, AttributeError) as error:
+            lines[-1]["step"]
+        except (ValueError, AttributeError, KeyError) as error:
             raise SetupError(f"{path} line {number} is no line of training metrics: {error}.") from error
     return lines
 

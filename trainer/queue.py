@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from schemas.codec import milliseconds
 from schemas.tables import training_run
-from stream_app.errors import MoodstreamError, SetupError
+from stream_app.errors import MoodstreamError, NeighbourDown, SetupError
 from trainer.database import Database
 from trainer.due import Trigger
 
@@ -43,6 +43,8 @@ class Run:
     champion: str
     started_at: datetime
     candidate: str | None = None
+    candidate_path: str | None = None
+    """Where the candidate lies; told of a run that is running, it has passed."""
 
 
 class Queue:
@@ -114,7 +116,10 @@ class Turn:
 
     def check(self) -> None:
         """Raises NeighbourDown when the connection that holds the turn is gone, and the turn with it."""
-        self._session.exec_driver_sql("SELECT 1")
+        try:
+            self._session.exec_driver_sql("SELECT 1")
+        except sa.exc.DBAPIError as lost:
+            raise NeighbourDown("PostgreSQL", "the connection that held this run's turn is gone") from lost
 
     def _update(self, run: Run, columns: dict[str, Any]) -> None:
         self.check()

@@ -29,7 +29,8 @@ class Recipe:
     adversarial: float = 0.0
     """Size of FGM's step on the word embeddings (Miyato et al. 2017); doubles the cost of a step. 0: none."""
     teacher_share: float = 0.5
-    """Of the loss of rows that carry a teacher's outputs and labels of their own; rows without labels count fully."""
+    """Of the loss of rows that carry a teacher's outputs; a head that a row has no label for learns from the teacher
+    alone."""
     teacher_temperature: float = 2.0
     augment: float = 0.15
     """Share of the texts altered in each epoch, see trainer/augment.py."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trainer.corpus import Sided, read_folder, read_own_turns
@@ -16,7 +16,13 @@ HELD_BACK_ONE_IN = 4
 EVERY_ROW = 10**9
 
 
-def with_old_rows(labelled: Sequence[Row], data: Path | None, seed: int, scale: float = 1.0) -> Split:
+def with_old_rows(
+    labelled: Sequence[Row],
+    data: Path | None,
+    seed: int,
+    scale: float = 1.0,
+    meaning: Mapping[str, str] | None = None,
+) -> Split:
     """`labelled` and, to be trained on again, our own turns and the sources of `data` at `scale` of their size.
 
     A customer is held back for ever or never, by a hash: no champion was trained on what judges its candidates.
@@ -25,6 +31,6 @@ def with_old_rows(labelled: Sequence[Row], data: Path | None, seed: int, scale: 
     for row in labelled:
         by_source[row.source].append(Sided(row, one_in(f"held:{who(row)}", HELD_BACK_ONE_IN)))
     # `mix` takes its sources at a scale; of labels every row is wanted
-    own = [(Source(name, EVERY_ROW, "your own"), rows) for name, rows in sorted(by_source.items())]
-    old = list(read_folder(data)) if data else []
+    own = [(Source(name, EVERY_ROW, "your own", every_row=True), rows) for name, rows in sorted(by_source.items())]
+    old = list(read_folder(data, meaning)) if data else []
     return mix([*old, *own], list(read_own_turns()), seed, scale)

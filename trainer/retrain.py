@@ -57,6 +57,8 @@ class Plan:
     data: Path | None = None
     """Labelled files to replay, beside older labels and our own turns."""
     scale: float = 1.0
+    labels: dict[str, str] = field(default_factory=dict)
+    """What those files' own labels mean, as {"0": "neg"}."""
     cases: tuple[Case, ...] = ()
     recipe: Recipe = field(default_factory=lambda: RECIPE)
 
@@ -90,7 +92,7 @@ def retrain(plan: Plan, settings: Settings, now: Callable[[], datetime], say: Sa
     try:
         with loop.queue.turn() as turn:  # 2, before 1: what is due is decided by one at a time
             if not plan.dry_run and (left := turn.left_behind()):
-                finished = _finish_promotion(loop, turn, left)
+                finished = _finish(loop, turn, left, promote=plan.promote)
                 if finished is not None:
                     return finished
             since = loop.queue.last_verdict()
@@ -122,7 +124,7 @@ def _turn(
     loop.say(f"extracted {found.labels:,} labels and {found.ratings:,} star ratings as of {plan.as_of:%Y-%m-%d %H:%M}")
     if found.other_version:
         loop.say(f"left out {found.other_version:,} labels of texts prepared by another text version")
-    split = with_old_rows(found.rows, plan.data, plan.recipe.seed, plan.scale)  # 4
+    split = with_old_rows(found.rows, plan.data, plan.recipe.seed, plan.scale, plan.labels)  # 4
     data = fingerprint([*split.train, *split.held])
     loop.say(f"split: {len(split.train):,} rows to train on, {len(split.held):,} held back, fingerprint {data}")
     candidate_name = f"{champion.model.partition('.')[0]}.{run.run_id}"
@@ -199,15 +201,21 @@ def _run(
     shutil.rmtree(plan.models / RUNS / run.run_id, ignore_errors=True)
 
 
-def _finish_promotion(loop: Loop, turn: Turn, left: Run) -> Outcome | None:
-    """A run that died after it had promoted: tell the workers once more and close it."""
-    entry = loop.registry.champion()
-    if entry is None or entry.model != left.candidate:
+def _finish(loop: Loop, turn: Turn, left: Run, *, promote: bool) -> Outcome | None:
+    """A run that died after its candidate had passed: nothing is measured twice, what was left to do is done."""
+    champion = register.champion(loop.registry, loop.settings)
+    if left.candidate_path is None or champion.model not in (left.champion, left.candidate):
         return None
-    register.announce(loop.registry, loop.settings, entry.model, "the run that promoted it was cut off")
-    turn.end(left, "promoted")
+    entry = loop.registry.register(Path(left.candidate_path), register.BY)
+    state: Literal["promoted", "passed"] = "promoted" if promote or champion.model == entry.model else "passed"
+    if state == "promoted":
+        register.announce(loop.registry, loop.settings, entry.model, f"passed in run {left.run_id}, which was cut off")
+    turn.end(left, state)
     return Outcome(
-        "promoted", f"finished run {left.run_id}, which was cut off while promoting", left.run_id, Path(entry.path)
+        state,
+        f"finished run {left.run_id}, which was cut off after {entry.model} had passed",
+        left.run_id,
+        Path(entry.path),
     )
 
 

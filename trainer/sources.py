@@ -33,6 +33,8 @@ class Source:
     """Turns of one conversation stand together, in order: those before give context where the file has none."""
     measure_only: bool = False
     """Another domain than the others: held back as a whole, and kept out of calibration too."""
+    every_row: bool = False
+    """People's own labels: none is dropped as a copy of another, since twenty customers with one text are twenty."""
     service_chat: bool = False
     """Unlabelled service chat, held back by session. What one of us has read (`read_labels/`) has labels; of the rest,
     training takes what `corpus.plain_service_turn` calls plain."""

@@ -1,7 +1,8 @@
 """What is trained on and what is held back, with no text, customer, conversation or product day on both sides.
 
 A hash decides the side, not chance: the same rows give the same split in any order, and a row stays where it is when
-others come, unless one of them ties its group to another customer. Of near-duplicates one row stays, on one side.
+others come, unless one of them ties its group to another customer or is its near-duplicate. Of near-duplicates one row
+stays, on one side.
 """
 
 from __future__ import annotations
@@ -50,21 +51,34 @@ def mix(read: Iterable[tuple[Source, Sequence[Sided]]], own: Sequence[Row], seed
 
     A cluster with an own turn in it keeps the own turns and nothing else: "好的" and "no, that's all" are most of
     service chat and must not be kept from the model. What a source wants held back wins over what it does not.
+    People's labels (`Source.every_row`) all stay, and public copies of them go; one that is held back is left out where
+    the same text after the same turns is trained on, for it would measure nothing.
     """
     read = list(read)
     sided = [row for _, rows in read for row in rows]
     rows = [*own, *(row for row, _ in sided)]
-    ranks = [0] * len(own) + [1 if held else 2 for _, held in sided]
-    best = best_of_clusters(rows, near_clusters([row.key for row in rows]), ranks)  # 1
-    kept = [index for index in range(len(own), len(rows)) if best[index] == index]
+    every_row = [source.every_row for source, its_rows in read for _ in its_rows]
+    ranks = [0] * len(own) + [0 if told else 1 if held else 2 for told, (_, held) in zip(every_row, sided, strict=True)]
+    clusters = near_clusters([row.key for row in rows])
+    best = best_of_clusters(rows, clusters, ranks)  # 1
+    kept = [index for index in range(len(own), len(rows)) if best[index] == index or every_row[index - len(own)]]
     by_split = _held_by_group(rows[len(own) :], HELD_BACK_ONE_IN)  # 2; copies too, for what they tie together
     pools: dict[str, list[Row]] = defaultdict(list)
     split = Split([], [])
     names = [source.name for source, its_rows in read for _ in its_rows]
+    held_back = {}
     for index in kept:
         chance, wanted = by_split[index - len(own)], sided[index - len(own)].held
-        if chance if wanted is None else wanted:
-            split.held.append(rows[index])
+        held_back[index] = chance if wanted is None else wanted
+
+    def said(index: int) -> tuple[int, str]:
+        return int(clusters[index]), text_key(rows[index].input.context or "")
+
+    taught = {said(index) for index in kept if every_row[index - len(own)] and not held_back[index]}
+    for index in kept:
+        if held_back[index]:
+            if not (every_row[index - len(own)] and said(index) in taught):
+                split.held.append(rows[index])
         else:
             pools[names[index - len(own)]].append(rows[index])
     rng = random.Random(seed)

@@ -2,7 +2,8 @@
 
     python -m ops.bench.ablation --data labelled --work work/ablation [--share 0.1] [--teacher zh=…/model] [NAME …]
 
-Each is a folder in WORK; called again, finished ones are read. The table goes to stdout, as Markdown.
+Each is a folder in WORK; called again, finished ones are read, so another share or teacher needs another WORK. The
+table goes to stdout, as Markdown.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ SHOWN: tuple[tuple[str, str, str], ...] = (
 @click.argument("names", nargs=-1, type=click.Choice(list(VARIANTS)))
 @click.option("--data", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--work", type=click.Path(path_type=Path), required=True)
-@click.option("--share", default=0.1, help="Of the training rows.")
+@click.option("--share", type=click.FloatRange(0, 1, min_open=True), default=0.1, help="Of the training rows.")
 @click.option("--e5", type=click.Path(path_type=Path), help="The folder of multilingual-e5-small.")
 @click.option("--teacher", "teachers", multiple=True, metavar="LANGUAGE=FOLDER", help="Trained checkpoints.")
 @click.option("--behaviour", type=click.Path(path_type=Path, exists=True), help="Behaviour cases, JSON Lines.")
@@ -109,6 +110,8 @@ def main(
     behaviour: Path | None,
 ) -> None:
     whole: Split | None = None
+    if wrong := [each for each in teachers if "=" not in each]:
+        raise click.BadParameter(f"{wrong[0]!r} is not LANGUAGE=FOLDER", param_hint="--teacher")
     taught_by = dict(each.split("=", 1) for each in teachers)
     cases = read_cases(behaviour) if behaviour else []
     found: dict[str, Figures] = {}
@@ -132,7 +135,10 @@ def main(
                 figures["behaviour"] = {"share": examine(scorer, mine).overall.share}
                 scorer.close()
             figures["all"]["rows"] = len(split.train)
-            done.write_bytes(msgspec.json.encode(figures))
+            (folder / "checkpoint.pt").unlink(missing_ok=True)  # twice the model's size
+            fresh = done.with_suffix(".new")
+            fresh.write_bytes(msgspec.json.encode(figures))
+            fresh.replace(done)
         found[name] = msgspec.json.decode(done.read_bytes(), type=Figures)
     click.echo(table(found))
 

@@ -20,7 +20,10 @@ class Moment(click.ParamType):
             return value
         if _AGO.fullmatch(value):
             parts = {_UNITS[unit]: int(count) for count, unit in re.findall(r"(\d+)([smhd])", value)}
-            return datetime.now(UTC) - timedelta(**parts)
+            try:
+                return datetime.now(UTC) - timedelta(**parts)
+            except OverflowError:
+                self.fail(f"{value!r} is before time can be counted", param, ctx)
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -275,7 +276,7 @@ def test_a_promotion_that_kafka_never_heard_of_is_finished_by_the_next_call(prod
     outcome = turn(product)
 
     assert outcome.state == "promoted"
-    assert "cut off while promoting" in outcome.reason
+    assert "was cut off after" in outcome.reason
     [run] = runs(product)
     assert run["state"] == "promoted"
     assert run["verdict"]["passed"]
@@ -289,3 +290,35 @@ def test_a_run_closed_by_somebody_else_promotes_nothing(product: Settings) -> No
         query(product.database.get_secret_value(), "UPDATE training_run SET state = 'failed'")
         with pytest.raises(Exception, match="closed by somebody else"):
             held.end(run, "promoted")
+
+
+def test_a_run_cut_off_after_its_candidate_passed_is_not_measured_again(
+    product: Settings, champion: Path, tmp_path: Path
+) -> None:
+    passed = tmp_path / "passed"
+    shutil.copytree(champion, passed)
+    change_manifest(passed, name="passed")
+    queue = Queue(Database(product.database.get_secret_value()), lambda: datetime.now(UTC))
+    with queue.turn() as held:
+        held.note(held.begin("labels", NOW, "tiny"), candidate="passed", candidate_path=str(passed))
+
+    outcome = turn(product)
+
+    assert (outcome.state, outcome.candidate) == ("promoted", passed)
+    assert [promoted.model for promoted in promotions(product)] == ["passed"]
+    assert [run["state"] for run in runs(product)] == ["promoted"]
+
+
+def test_postgresql_lost_during_training_leaves_the_run_to_the_next_call(product: Settings) -> None:
+    url = product.database.get_secret_value()
+    queue = Queue(Database(url), lambda: datetime.now(UTC))
+    with queue.turn() as held:
+        run = held.begin("hand", NOW, "tiny")
+        query(
+            url,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        with pytest.raises(NeighbourDown, match="turn is gone"):
+            held.end(run, "promoted")
+    assert [run["state"] for run in runs(product)] == ["running"]

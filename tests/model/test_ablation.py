@@ -36,7 +36,7 @@ def test_two_variants_become_two_rows_and_a_second_call_trains_nothing(
 ) -> None:
     monkeypatch.setattr(ablation, "base_model", lambda language: base)
     monkeypatch.setattr(ablation, "RECIPE", Recipe(epochs=1, precision="fp32", threads=1, max_tokens=32))
-    monkeypatch.setattr("trainer.split.read_own_turns", lambda: [])
+    monkeypatch.setattr("trainer.split.read_own_turns", list)
     names = ["zh, all of it", "without augmentation"]
     arguments = [*names, "--data", str(data), "--work", str(tmp_path / "work"), "--share", "1"]
 

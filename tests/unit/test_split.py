@@ -14,6 +14,7 @@ from stream_app.text.model_input import model_input
 from tests.unit.labelled_files import write
 from trainer.corpus import Sided, plain_service_turn
 from trainer.near import near_clusters
+from trainer.replay import with_old_rows
 from trainer.report import find_leaks
 from trainer.rows import Row, group_of, half, one_in, text_key
 from trainer.sources import Source
@@ -262,3 +263,27 @@ def test_a_rare_mood_is_not_drowned(tmp_path: Path) -> None:
 )
 def test_the_rule_for_service_chat_is_silent_about_moods(text: str, plain: bool) -> None:
     assert plain_service_turn(text) is plain
+
+
+def people(count: int, text: str, turns: str, mood: int, *, first: int = 0) -> list[Row]:
+    return [
+        Row("labels_chat", text_key(text), model_input(text, [turns]), mood, 1.0, group=group_of(customer=f"c-{n}"))
+        for n in range(first, first + count)
+    ]
+
+
+def test_twenty_customers_with_one_text_are_twenty_labels_and_no_copy_measures_them() -> None:
+    labelled = [
+        *people(20, "行吧", "不能退", 0),
+        *people(20, "三天了还是没有人来取件", "您好", 0, first=20),
+        *people(20, "三天了还是没有人来取件", "已经到了", 2, first=40),
+        *people(60, "谢谢你们的回复和帮助", "您好", 1, first=60),
+    ]
+    split = with_old_rows(labelled, None, seed=1)
+
+    def of(part: list[Row], text: str) -> int:
+        return sum(row.input.text == text for row in part if row.source == "labels_chat")
+
+    for text in {row.input.text for row in labelled}:
+        assert of(split.train, text) >= 10
+        assert of(split.held, text) == 0

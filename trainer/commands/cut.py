@@ -8,16 +8,22 @@ import click
 
 from trainer.commands.fit import numbers
 from trainer.commands.paths import FOLDER, NEW_FOLDER
+from trainer.commands.report import meaning_of
 
 
 @click.command()
 @click.argument("start", type=FOLDER)
 @click.option("--data", type=FOLDER, required=True, help="Labelled files whose texts decide which pieces stay.")
 @click.option("--language", type=click.Choice(("zh", "en")), required=True, help="Whose texts of them count.")
+@click.option(
+    "--label", "labels", multiple=True, metavar="THEIRS=OURS", help="A label of the files, as 0=neg. Repeats."
+)
 @click.option("--vocabulary", type=int, default=0, help="Pieces to keep, the most used; 0 keeps all.")
 @click.option("--layers", default="", help="To keep, as 0,2,5; all if not given.")
 @click.option("--out", type=NEW_FOLDER, required=True, help="The smaller checkpoint; a new folder.")
-def cut(start: Path, data: Path, language: str, vocabulary: int, layers: str, out: Path) -> None:
+def cut(
+    start: Path, data: Path, language: str, labels: tuple[str, ...], vocabulary: int, layers: str, out: Path
+) -> None:
     """Cut vocabulary and layers from a checkpoint.
 
     START is a base model or a run's model/ folder. Special tokens, emoji and single characters always stay, so nothing
@@ -31,7 +37,7 @@ def cut(start: Path, data: Path, language: str, vocabulary: int, layers: str, ou
 
     if out.exists():
         raise BundleError(f"{out} exists: name another folder.")
-    rows = rows_of(language, load_split(data, seed=13)).train  # type: ignore[arg-type]
+    rows = rows_of(language, load_split(data, seed=13, labels=meaning_of(labels))).train  # type: ignore[arg-type]
     texts = (text for row in rows for text in row.input if text)
     cut_student(start, out, texts, layers=numbers(layers), vocabulary=vocabulary)
     for name, folder in (("before", start), ("after", out)):

@@ -35,10 +35,10 @@ def distill(teachers: tuple[Path, ...], start: Path | None, **options: Any) -> N
     recipe = recipe_from(options)
     work, data, layers = options.pop("work"), options.pop("data"), numbers(options.pop("layers"))
     job = Job(
-        data=str(data),
-        start=str(start or teachers[0]),
+        data=str(data.resolve()),
+        start=str((start or teachers[0]).resolve()),
         layers=layers,
-        teachers=tuple(map(str, teachers)),
+        teachers=tuple(str(teacher.resolve()) for teacher in teachers),
         recipe=recipe,
         **options,
     )

@@ -63,7 +63,7 @@ def evaluate(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from stream_app.errors import SetupError
-    from stream_app.scoring.load import load_scorer
+    from stream_app.scoring.load import bundle_folder, load_scorer, manifest_of
     from trainer.behaviour import examine, read_cases
     from trainer.calibrate import at_most, scores_of
     from trainer.corpus import read_folder
@@ -71,7 +71,7 @@ def evaluate(
     from trainer.rows import half
     from trainer.slices import DIMENSIONS
     from trainer.sources import MEASURED_ONLY
-    from trainer.split import load_split
+    from trainer.split import fingerprint, load_split
 
     meaning = meaning_of(labels)
     for wanted in (html, as_json):  # before minutes of scoring, not after
@@ -88,6 +88,11 @@ def evaluate(
         rows = [row for _, sided in read_folder(data, meaning) for row, _ in sided]
     else:
         rows = load_split(data, seed=0, labels=meaning).held  # no seed decides what is held back
+        known = manifest_of(bundle_folder(bundle)).held_back
+        if known and known != fingerprint(rows):
+            click.echo(
+                f"note: {scorer.name} was made holding back other rows: it may have learned some of these", err=True
+            )
     if part == "test":
         rows = [row for row in rows if half(row) == 1 or row.source in MEASURED_ONLY]
     rows = at_most(rows, limit) if limit else rows

@@ -64,5 +64,7 @@ def fit(start: Path | None, **options: Any) -> None:
 
     recipe = recipe_from(options)
     work, data, layers = options.pop("work"), options.pop("data"), numbers(options.pop("layers"))
-    job = Job(data=str(data), start=str(start) if start else None, layers=layers, recipe=recipe, **options)
+    job = Job(
+        data=str(data.resolve()), start=str(start.resolve()) if start else None, layers=layers, recipe=recipe, **options
+    )
     click.echo(f"trained: {run(job, work)}")

@@ -13,6 +13,7 @@ import click
 
 from stream_app.commands.moment import MOMENT
 from trainer.commands.paths import FOLDER, NEW_FOLDER
+from trainer.commands.report import meaning_of
 
 if TYPE_CHECKING:
     from trainer.retrain import Outcome
@@ -33,7 +34,10 @@ class Age(click.ParamType):
         found = re.fullmatch(r"(\d+)([hd])", value)
         if found is None:
             self.fail(f"{value!r} is not an age such as 30d or 12h", param, ctx)
-        return int(found[1]) * (timedelta(hours=1) if found[2] == "h" else timedelta(days=1))
+        try:
+            return int(found[1]) * (timedelta(hours=1) if found[2] == "h" else timedelta(days=1))
+        except OverflowError:
+            self.fail(f"{value!r} is longer than time can be counted", param, ctx)
 
 
 @click.command("retrain")
@@ -46,6 +50,9 @@ class Age(click.ParamType):
     "--data",
     type=FOLDER,
     help="Labelled files to replay, so that what was learned before is not forgotten. [MOODSTREAM_TRAINER_DATA]",
+)
+@click.option(
+    "--label", "labels", multiple=True, metavar="THEIRS=OURS", help="A label of those files, as 0=neg. Repeats."
 )
 @click.option(
     "--scale",
@@ -79,6 +86,7 @@ def retrain(
     as_of: datetime | None,
     force: bool,
     data: Path | None,
+    labels: tuple[str, ...],
     scale: float,
     models: Path | None,
     min_labels: int | None,
@@ -106,6 +114,9 @@ def retrain(
     from stream_app.commands.terminal import print_json
     from trainer.behaviour import read_cases
 
+    if as_of and as_of > datetime.now(UTC):
+        raise click.BadParameter("labels given later than now are not known yet", param_hint="--as-of")
+    meaning = meaning_of(labels)
     settings = configuration.load()
     configuration.need(settings, "database", *(() if dry_run or no_promote else ("kafka",)))
     if not (dry_run or no_promote):
@@ -120,12 +131,13 @@ def retrain(
         as_of=as_of or datetime.now(UTC),
         models=models or settings.trainer_models,
         min_labels=min_labels or settings.trainer_min_labels,
-        max_age=max_age or timedelta(days=settings.trainer_max_age_d),
+        max_age=timedelta(days=settings.trainer_max_age_d) if max_age is None else max_age,
         by_hand=force,
         dry_run=dry_run,
         promote=not no_promote,
         data=data or settings.trainer_data,
         scale=scale,
+        labels=meaning,
         cases=tuple(read_cases(cases)) if cases else (),
     )
     with redirect_stdout(sys.stderr):  # progress; the answer alone goes to stdout
