@@ -167,7 +167,7 @@ def _training(runs: Mapping[Language, Path]) -> dict[str, str | int | float]:
     for language, work in runs.items():
         job = read_job(work)
         told |= {
-            f"{language}_start": Path(job.start).name if job.start else BASES[language].name,
+            f"{language}_start": _name_of(job.start) if job.start else BASES[language].name,
             f"{language}_layers": ",".join(map(str, job.layers)) or "all",
             f"{language}_teachers": len(job.teachers),
             f"{language}_epochs": job.recipe.epochs,
@@ -175,6 +175,11 @@ def _training(runs: Mapping[Language, Path]) -> dict[str, str | int | float]:
             f"{language}_seed": job.recipe.seed,
         }
     return told
+
+
+def _name_of(start: str) -> str:
+    """A run's own name for its model/ folder."""
+    return Path(start).parent.name if Path(start).name == "model" else Path(start).name
 
 
 def _positions(folder: Path) -> int:

@@ -113,7 +113,7 @@ def _event(number: int, chance: Random) -> events.SentimentScored:
         intensity=5 if angry else 2,
         anger=anger,
         angry=angry,
-        model="student-zhen-4x384-1",
+        model="zhen-2",
         text_version=1,
         conversation_id=f"conversation-{conversation:08d}" if is_chat else None,
         side=("customer" if chance.random() < CUSTOMER_TURNS else "agent") if is_chat else None,

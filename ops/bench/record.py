@@ -86,7 +86,7 @@ def _delivery(number: int, moment: datetime, chance: Random) -> Delivery:
         intensity=chance.randint(1, 5),
         anger=anger,
         angry=anger > 0.9,
-        model="student-zhen-4x384-1",
+        model="zhen-2",
         text_version=1,
         conversation_id=f"conversation-{number // 40}" if chat else None,
         side="customer" if chat else None,

@@ -35,7 +35,7 @@ class Scorer(Protocol):
 
     @property
     def name(self) -> str:
-        """The bundle's name, e.g. "student-zhen-4x384-1"; goes into every event this model scores."""
+        """The bundle's name, e.g. "zhen-2"; goes into every event this model scores."""
 
     @property
     def text_version(self) -> int:

@@ -290,7 +290,7 @@ def test_the_threshold_keeps_the_budget_of_false_alarms() -> None:
 
 
 def test_few_calm_turns_lower_no_threshold() -> None:
-    """Of 100 turns the budget allows half of one: that says nothing of what lies between 0.35 and 0.5."""
+    """Of 100 turns the budget allows half of one: that says nothing of what lies between 0.45 and 0.5."""
     quiet = np.tile([0.1, 0.8, 0.1, 0.05], (ENOUGH_CALM, 1))
     assert choose_decisions(quiet, quiet).anger_threshold == LOWEST_ALARM
     assert choose_decisions(quiet[1:], quiet).anger_threshold == 0.5

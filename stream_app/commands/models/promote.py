@@ -31,7 +31,7 @@ def promote(model_or_path: str, reason: str, by: str, wait_s: float, as_json: bo
 
     \b
     moodstream models promote bundles/mine-2 --reason "macro F1 84.2 → 85.8 on our labels"
-    moodstream models promote student-zhen-4x384-1 --reason "as before" --wait 30
+    moodstream models promote zhen-2 --reason "as before" --wait 30
     """
     settings = reached()
     from stream_app.serving.moves import announcement

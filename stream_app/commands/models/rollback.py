@@ -22,7 +22,7 @@ def rollback(to: str | None, reason: str, by: str, wait_s: float, as_json: bool)
 
     \b
     moodstream models rollback --reason "flags every question about returns"
-    moodstream models rollback --to student-zhen-4x384-1 --reason "the last one we trust"
+    moodstream models rollback --to zhen-2 --reason "the last one we trust"
     """
     settings = reached()
     from stream_app.serving.moves import announcement
