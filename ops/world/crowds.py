@@ -22,10 +22,13 @@ MUST_FACTOR = 3.0
 CERTAIN_NATS = log(10_000)
 """A surge is decidable at the first text by which somebody who knew the usual share and the surge's would hold it for
 real at odds of 10,000 : 1 (the log likelihood ratio of the product's texts since the start)."""
+ENOUGH_MIN = 10
+"""A surge must be found if it was decidable within so many minutes of its start: then its product has enough volume for
+a rule that does not know the shares to find it in a quarter of an hour."""
 MOST_NEGATIVE = 0.9
 
 Sort = Literal["surge", "spike", "drift"]
-PER_DAY: dict[Sort | Literal["brushing"], float] = {"surge": 2.0, "spike": 0.7, "drift": 0.7, "brushing": 0.7}
+PER_DAY: dict[Sort | Literal["brushing"], float] = {"surge": 2.5, "spike": 0.7, "drift": 0.7, "brushing": 0.7}
 
 
 class Condition(msgspec.Struct, kw_only=True):
@@ -106,7 +109,7 @@ def _condition(
         end_ms=start + int(chance.uniform(1, 12) * HOUR_MS),
         factor=round(float(chance.uniform(2, most)), 2) if sort == "surge" else 1.0,
         # An outage or a bad batch makes people write; without that, an hour of most products is a handful of texts.
-        extra_per_hour=float(chance.uniform(60, 150)),
+        extra_per_hour=float(chance.uniform(90, 240)),
     )
 
 
@@ -123,6 +126,7 @@ def surged(settings: Settings, shop: Shop, surge: Condition) -> Incident | None:
             decided = (at_ms, event_id)
             break
     at_ms, event_id = decided or texts[-1][:2]
+    soon = at_ms - surge.start_ms <= ENOUGH_MIN * MINUTE_MS
     return Incident(
         incident=f"surge-{name(settings, 'surge', surge.product, surge.start_ms)}",
         kind="surge",
@@ -132,7 +136,7 @@ def surged(settings: Settings, shop: Shop, surge: Condition) -> Incident | None:
         decided_by=event_id,
         size=surge.factor,
         events=(event_id,),
-        must=surge.factor >= MUST_FACTOR and decided is not None,
+        must=surge.factor >= MUST_FACTOR and decided is not None and soon,
         product_id=shop.products[surge.product].id,
     )
 

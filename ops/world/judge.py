@@ -110,8 +110,8 @@ class Bench:
         heard = [(one, self.known[one.incident].first.event_time) for one in must if one.incident in self.known]
         return timing(
             len(must),
-            [_minutes(seen, incident.decidable_at) for incident, seen in heard],
             [_minutes(seen, incident.start) for incident, seen in heard],
+            [_minutes(seen, incident.decidable_at) for incident, seen in heard],
         )
 
     def _meant(self, alert: AlertRaised, kind: Kind) -> list[Incident]:

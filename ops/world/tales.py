@@ -65,27 +65,31 @@ def furious_turn(settings: Settings, pen: Pen, at_ms: int) -> list[Incident]:
 
 def souring(settings: Settings, pen: Pen, at_ms: int) -> list[Incident]:
     """Anger climbs over five to seven turns and stays below the threshold; in two of five it is flagged after that."""
-    turns = int(pen.chance.integers(5, 8))
-    low, high = pen.chance.uniform(0.05, 0.15), pen.chance.uniform(0.425, 0.485)
-    curve = low + (high - low) * np.linspace(0, 1, turns) ** pen.chance.uniform(0.6, 0.8)
-    angers = np.clip(curve + pen.chance.normal(0, 0.012, turns), 0.01, 0.495)
-    angers[-1] = max(angers[-1], CLIMB_TO + 0.01)
+    angers = _climb(pen.chance)
+    while (at := soured_at(angers)) is None:  # 1 in 200: the noise has bent the climb
+        angers = _climb(pen.chance)
     chat, said = pen.chat(at_ms), []
-    for number, anger in enumerate(angers.tolist()):
+    for number, anger in enumerate(angers):
         phrases = words.CALM if number < 2 else words.ANNOYED if anger < HOT.low else words.HOT
         said.append(chat.customer(anger, phrases, _soon(pen), NEUTRAL if number < 2 else NEGATIVE))
         chat.agent(_soon(pen))
-    at = soured_at([text.anger for text in said])
-    assert at is not None, "a planted climb reaches its end"
-    start = next(number for number, text in enumerate(said) if text.anger >= 0.2)
-    climb = said[at].anger - said[0].anger
-    found = [_planted(settings, "souring", said[min(start, at) : at + 1], climb, end_ms=said[-1].at_ms)]
+    start = next(number for number, anger in enumerate(angers) if anger >= 0.2)
+    size = angers[at] - angers[0]
+    found = [_planted(settings, "souring", said[min(start, at) : at + 1], size, end_ms=said[-1].at_ms)]
     if pen.chance.random() < 0.4:
         burst = chat.customer(Band(0.62, 0.8), words.FURIOUS, _soon(pen))
         chat.agent(_soon(pen))
         # Whoever was told that the conversation sours need not be told again.
         found.append(replace(_planted(settings, "single", [burst], burst.anger), must=False))
     return found
+
+
+def _climb(chance: np.random.Generator) -> list[float]:
+    turns = int(chance.integers(5, 8))
+    low, high = chance.uniform(0.05, 0.15), chance.uniform(0.425, 0.485)
+    curve = low + (high - low) * np.linspace(0, 1, turns) ** chance.uniform(0.6, 0.8)
+    angers: list[float] = np.round(np.clip(curve + chance.normal(0, 0.012, turns), 0.01, 0.495), 4).tolist()
+    return angers
 
 
 def soured_at(angers: list[float]) -> int | None:

@@ -45,8 +45,8 @@ class Incident(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     few: empty for a surge but for `decided_by`. `size`, by kind: the anger (single, grave), the climb of anger
     (souring), the angry texts (repeat), minutes without a reply (unanswered; until the end of the story if none came),
     the factor on the negative share (surge), the reviews (brushing). `must` is False where finding it is right and
-    missing it is no miss: a surge below three times the usual share, or over before the scores could show it; the
-    flagged turn at the end of a conversation that had soured before.
+    missing it is no miss: a surge below three times the usual share or with too few texts to show it in ten
+    minutes; the flagged turn at the end of a conversation that had soured before.
     """
 
     incident: str

@@ -16,8 +16,8 @@ PRECISION = RECALL = 0.95
 HELD: tuple[Kind, ...] = ("single", "souring", "repeat", "unanswered")
 """The kinds whose precision and recall must hold; grave words and bought reviews are counted and not held."""
 SURGE_MINUTES, SURGE_SHARE, FALSE_SURGES = 15.0, 0.95, 1.0
-"""So large a share of the planted surges is found within so many minutes of event time after it was decidable, with at
-most so many false surges in 1,000 product-days."""
+"""So large a share of the planted surges is found within so many minutes of event time after they began, with at most
+so many false surges in 1,000 product-days."""
 
 
 class Score(Struct, frozen=True, kw_only=True):
@@ -48,29 +48,27 @@ class Score(Struct, frozen=True, kw_only=True):
 
 
 class Timing(Struct, frozen=True, kw_only=True):
-    """Minutes of event time from the moment a surge was decidable, and from its start, to its alert; None: none found.
+    """Minutes of event time from a surge's start to its alert, and from the moment it was decidable; None: none found.
 
-    `in_time` is the share of the planted surges found within 15 minutes after they were decidable, `in_time_of_start`
-    within 15 minutes after they began.
+    `in_time` is the share of the planted surges found within 15 minutes. A rule may be earlier than `decidable_at`,
+    which asks for odds of 10,000 : 1.
     """
 
     median: float | None
     p95: float | None
     in_time: float | None
-    median_of_start: float | None
-    p95_of_start: float | None
-    in_time_of_start: float | None
+    median_after_decidable: float | None
+    p95_after_decidable: float | None
 
 
-def timing(planted: int, minutes: Sequence[float], of_start: Sequence[float]) -> Timing:
+def timing(planted: int, minutes: Sequence[float], after_decidable: Sequence[float]) -> Timing:
     """Of so many planted surges; the sequences hold those that were found."""
     return Timing(
         median=_quantile(minutes, 0.5),
         p95=_quantile(minutes, 0.95),
-        in_time=_share(minutes, planted),
-        median_of_start=_quantile(of_start, 0.5),
-        p95_of_start=_quantile(of_start, 0.95),
-        in_time_of_start=_share(of_start, planted),
+        in_time=sum(value <= SURGE_MINUTES for value in minutes) / planted if planted else None,
+        median_after_decidable=_quantile(after_decidable, 0.5),
+        p95_after_decidable=_quantile(after_decidable, 0.95),
     )
 
 
@@ -135,11 +133,6 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
 def _quantile(values: Sequence[float], at: float) -> float | None:
     return round(float(np.quantile(values, at)), 2) if values else None
-
-
-def _share(minutes: Sequence[float], planted: int) -> float | None:
-    in_time = sum(value <= SURGE_MINUTES for value in minutes)
-    return in_time / planted if planted else None
 
 
 def _rounded(value: float | None) -> float | None:
