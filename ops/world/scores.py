@@ -3,14 +3,14 @@
 The truth is judged *given the scores*, so the noise stays inside a band for each way of speaking; bands do not touch
 where a rule has to tell them apart:
 
-    CALM      0.01–0.14   praise, questions, thanks; also an annoyed text read as calm
+    CALM      0.01–0.14   praise, questions, thanks
     UNHAPPY   0.02–0.34   an everyday complaint: negative, never angry
     ANNOYED   0.28–0.385  somebody who stays irritated and goes no further
     HOT       0.40–0.485  just below the threshold: the end of a souring conversation
     FURIOUS   0.62–0.97   flagged angry
     WRONG     0.51–0.70   flagged angry, and nothing is the matter: a share `Settings.wrong_flags` of the background's
-                          customer texts (1 in 10,000), in no truth. An alert for one is a false alert; at the default
-                          rates they cost a rule for single messages 2.6 points of precision (measured), and no other rule anything.
+                          customer texts (1 in 20,000), in no truth. An alert for one is a false alert: they cost a rule
+                          for single messages about 1.3 points of precision, and no other rule anything.
 
 `angry` is anger >= 0.5. The label is the story's own: how often the model misreads a mood is part of a product's usual
 share of negative texts. Probabilities scatter around the label: the winning one is 0.46–0.99.

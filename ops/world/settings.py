@@ -23,7 +23,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     products: Annotated[int, Meta(ge=30)] = 2_000
     customers: Annotated[int, Meta(ge=500)] = 50_000
     events_per_day: Annotated[int, Meta(ge=100)] = 20_000
-    wrong_flags: Annotated[float, Meta(ge=0.0, le=0.01)] = 0.0001
+    wrong_flags: Annotated[float, Meta(ge=0.0, le=0.01)] = 0.00005
 
     @property
     def hours(self) -> int:

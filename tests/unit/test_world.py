@@ -127,6 +127,15 @@ def test_events_are_what_the_score_stage_would_publish(made: Made) -> None:
     assert made.events[0].event_time >= START
 
 
+def test_wrong_flags_are_as_rare_as_stated_and_in_no_truth() -> None:
+    world = World(replace(SMALL, days=1, wrong_flags=0.01))
+    customers = [event for event in world.events() if event.side != "agent"]
+    flagged = {event.event_id for event in customers if event.angry}
+    planted = {event for incident in world.incidents if incident.kind == "single" for event in incident.events}
+    assert len(flagged - planted) == world.wrong_flags
+    assert world.wrong_flags / len(customers) == pytest.approx(0.01, rel=0.4)
+
+
 # --- near-misses are in no truth: the truth is exactly what the scores say -------------------------------------------
 
 
