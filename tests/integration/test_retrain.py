@@ -322,3 +322,12 @@ def test_postgresql_lost_during_training_leaves_the_run_to_the_next_call(product
         with pytest.raises(NeighbourDown, match="turn is gone"):
             held.end(run, "promoted")
     assert [run["state"] for run in runs(product)] == ["running"]
+
+
+def test_a_moment_that_has_not_come_is_refused_before_anything_happens(product: Settings) -> None:
+    """Its verdict would be the last for ever: no label is given after it."""
+    process = command(product, "--as-of", "2062-01-01", "--force")
+    _, said = process.communicate()
+    assert process.returncode == 2
+    assert "labels given later than now are not known yet" in said
+    assert runs(product) == []

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.model.tiny import change_manifest
 from trainer.commands import train as train_command
 
 
@@ -68,6 +69,13 @@ def test_all_rows_are_those_of_the_files_and_no_other(shared_bundle: Path, tmp_p
     done = run(shared_bundle, "--data", data, "--rows", "all", "--resamples", 0, "--json", as_json)
     assert done.exit_code == 0, done.output
     assert texts_by_source(as_json) == {"all": 121, "mine": 121}
+
+
+def test_rows_that_the_bundle_may_have_learned_are_no_secret(bundle: Path, data: Path) -> None:
+    change_manifest(bundle, held_back="of other rows")
+    done = run(bundle, "--data", data, "--rows", "held", "--limit", 5, "--resamples", 0)
+    assert done.exit_code == 0, done.output
+    assert "note: tiny was made holding back other rows: it may have learned some of these" in done.stderr
 
 
 def test_the_files_own_labels_can_be_told(shared_bundle: Path, tmp_path: Path) -> None:
