@@ -21,7 +21,7 @@ FALSE_ALARMS = 0.005
 """Share of ordinary customer turns that may be called angry: at 2 % a team stops reading alerts."""
 LOWEST_ALARM = 0.45
 """A calibrated anger below this is more likely calm than not, whatever the budget allows. 0.35, tried first, kept the
-budget on the 443 calm service turns that chose it and broke it on the 529 that did not: 1.3 %; 0.45: 0.4 %."""
+budget on the 441 calm service turns that chose it and broke it on the 524 that did not: 1.3 %; 0.45: 0.4 %."""
 ENOUGH_CALM = 400
 """Calm service turns from which an alarm threshold can be read: of fewer, one more or less is 0.25 %."""
 UNMEASURED_ALARM = 0.5
